@@ -1,0 +1,25 @@
+//! fnhost runs event handlers as sandboxed WebAssembly components on Apache Kafka: one event in, one transaction out.
+//!
+//! The modules in the order that an event meets them:
+//!
+//! - [`app`]: what is to run, from `app.toml`.
+//! - [`event`]: the types that cross module borders; [`invocation`]: the one between worker and sandbox.
+//! - [`ingress`]: HTTP requests become events.
+//! - [`broker`]: the seam to what holds topics, and Apache Kafka behind it.
+//! - [`worker`]: one thread, one membership, its partitions: poll, handle, commit.
+//! - [`sandbox`]: a component in a fresh instance for every event.
+//! - [`deploy`]: which version of each function is active.
+//! - [`admin`]: health, metrics and functions over HTTP, for operators.
+//! - [`cli`] and [`config`]: the command line, and everything that is read from the environment.
+
+pub mod admin;
+pub mod app;
+pub mod broker;
+pub mod cli;
+pub mod config;
+pub mod deploy;
+pub mod event;
+pub mod ingress;
+pub mod invocation;
+pub mod sandbox;
+pub mod worker;
