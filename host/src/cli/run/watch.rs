@@ -1,0 +1,136 @@
+//! The watch over the broker: is it there, is it fit, are the topics, how far behind are the groups.
+//!
+//! Workers wait for its first good answer; readiness and ingress follow it from then on. A broker that is away is waited for
+//! without end; one that is unfit, or that lacks the app's topics, ends the host with the command that mends it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::admin::metrics::Metrics;
+use crate::admin::status::Status;
+use crate::app::App;
+use crate::broker::{Broker, Error};
+use crate::event::Partition;
+
+/// How often the broker is asked whether it is there.
+const EVERY: Duration = Duration::from_secs(1);
+/// How long it may take to answer.
+const ANSWER: Duration = Duration::from_secs(3);
+/// How often lag is measured.
+const LAG_EVERY: Duration = Duration::from_secs(5);
+/// How often a broker that stays away is mentioned.
+const REMIND_EVERY: Duration = Duration::from_secs(10);
+
+/// What the watch works with.
+pub struct Watch {
+    /// What is watched.
+    pub broker: Arc<dyn Broker>,
+    /// Whose topics and groups.
+    pub app: App,
+    /// The broker's address, for people.
+    pub endpoint: String,
+    /// Where lag is counted.
+    pub metrics: Arc<Metrics>,
+    /// Where health is shown.
+    pub status: Arc<Status>,
+    /// Set when the host ends.
+    pub stop: Arc<AtomicBool>,
+    /// Set here when workers may begin.
+    pub begun: Arc<AtomicBool>,
+}
+
+impl Watch {
+    /// Watches until told to stop.
+    ///
+    /// # Errors
+    /// A broker that cannot be used, a topic that is missing or has another partition count than it must.
+    pub fn run(self) -> Result<(), Error> {
+        let mut reminded: Option<Instant> = None;
+        let mut measured: Option<Instant> = None;
+        while !self.stop.load(Ordering::Relaxed) {
+            match self.ask() {
+                Ok(()) => {
+                    if reminded.take().is_some() {
+                        tracing::info!(broker = self.endpoint, "the broker answers");
+                    }
+                    self.status.set_broker_reachable(true);
+                    if measured.is_none_or(|at| at.elapsed() >= LAG_EVERY) {
+                        measured = Some(Instant::now());
+                        self.measure();
+                    }
+                }
+                Err(error @ Error::Away { .. }) => {
+                    self.status.set_broker_reachable(false);
+                    if reminded.is_none_or(|at| at.elapsed() >= REMIND_EVERY) {
+                        reminded = Some(Instant::now());
+                        let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+                        tracing::warn!(%error, cause, "waiting for the broker; orders are answered 503");
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+            self.pause(EVERY);
+        }
+        Ok(())
+    }
+
+    /// Asks once; the first good answer lets the workers begin.
+    fn ask(&self) -> Result<(), Error> {
+        let identity = self.broker.check(ANSWER)?;
+        if !self.begun.load(Ordering::Relaxed) {
+            self.check_topics()?;
+            tracing::info!(broker = self.endpoint, identity = identity.name, "connected");
+            self.begun.store(true, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Every topic of the app and every changelog must be there; a changelog must have its input's partition count.
+    fn check_topics(&self) -> Result<(), Error> {
+        let changelogs = self.app.changelogs();
+        let names: Vec<&str> =
+            self.app.topics.keys().map(AsRef::as_ref).chain(changelogs.keys().map(String::as_str)).collect();
+        let found = self.broker.topics(&names)?;
+        let partitions = |name: &str| found.iter().find(|topic| topic.name == name).map(|topic| topic.partitions);
+        if let Some(missing) = names.iter().find(|name| partitions(name).is_none()) {
+            return Err(Error::NoSuchTopic { topic: (*missing).to_owned() });
+        }
+        for (changelog, input) in &changelogs {
+            let (has, wants) = (partitions(changelog), partitions(input));
+            if has != wants {
+                let reason = format!(
+                    "it has {} partitions and `{input}` has {}; state belongs to an input's partition",
+                    has.unwrap_or(0),
+                    wants.unwrap_or(0)
+                );
+                return Err(Error::Unfit { name: format!("topic `{changelog}`"), reason });
+            }
+        }
+        Ok(())
+    }
+
+    fn measure(&self) {
+        for (group, functions) in self.app.groups() {
+            let inputs = App::inputs(&functions);
+            let names: Vec<&str> = inputs.iter().map(AsRef::as_ref).collect();
+            match self.broker.progress(&group, &names) {
+                Ok(progress) => {
+                    for of in &progress {
+                        let partition: &Partition = &of.partition;
+                        self.metrics.lag(&group, partition, of.lag());
+                    }
+                    self.status.set_lag(&group, &progress);
+                }
+                Err(error) => tracing::debug!(%error, group, "lag cannot be measured"),
+            }
+        }
+    }
+
+    fn pause(&self, wait: Duration) {
+        let until = Instant::now() + wait;
+        while !self.stop.load(Ordering::Relaxed) && Instant::now() < until {
+            std::thread::park_timeout(Duration::from_millis(50));
+        }
+    }
+}
