@@ -1,3 +1,100 @@
-//! stub
+//! The listener for operators and their tools: health, metrics and functions over HTTP.
+//!
+//! | path | answers |
+//! |---|---|
+//! | `/livez` | 200 while every worker's loop goes round; 503 says which does not. Not about the broker: a restart would not mend that. |
+//! | `/readyz` | 200 while all workers run, nothing is stopped, the broker is there and the host is not draining; 503 says why not |
+//! | `/metrics` | Prometheus' text format, see [`metrics`] |
+//! | `/functions` | what runs here: versions, groups, partitions, lag |
+//!
+//! It takes no bodies, changes nothing and has no credentials, so it is bound to loopback unless told otherwise.
+//! Bounded by [`Limits`], with fewer connections than the public listener. What is refused is problem details (RFC 9457).
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use tokio::net::TcpListener;
+
+use self::metrics::Metrics;
+use self::status::{Reason, Status};
+use crate::ingress::problem::Problem;
+use crate::ingress::server::{self, Drained, Limits};
+
 pub mod metrics;
 pub mod status;
+
+/// The most connections at once. Probes, a scraper and some people need few.
+const CONNECTIONS_MAX: usize = 64;
+
+/// The version of the text format that [`Metrics::render`] gives.
+const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+#[derive(Clone)]
+struct Shared {
+    status: Arc<Status>,
+    metrics: Arc<Metrics>,
+}
+
+/// What bounds the admin listener unless told otherwise.
+pub fn limits() -> Limits {
+    Limits { connections_max: CONNECTIONS_MAX, ..Limits::default() }
+}
+
+/// The admin listener's paths. What operates deployments and errors can be merged in.
+pub fn router(status: Arc<Status>, metrics: Arc<Metrics>) -> Router {
+    Router::new()
+        .route("/livez", get(live))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(render))
+        .route("/functions", get(functions))
+        .fallback(|uri: Uri| async move {
+            Problem::new(StatusCode::NOT_FOUND, "nothing is served at this path")
+                .detail(format!("{} is not one of /livez, /readyz, /metrics and /functions", uri.path()))
+        })
+        .method_not_allowed_fallback(|| async {
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this method is not served at this path").allow("GET, HEAD")
+        })
+        .with_state(Shared { status, metrics })
+}
+
+/// Serves `router` until `shutdown` resolves, then lets what is in flight end for at most `drain_within`. Health should
+/// be told for as long as there is any: this listener is the last to end.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    limits: &Limits,
+    shutdown: impl Future<Output = ()> + Send,
+    drain_within: Duration,
+) -> Drained {
+    server::serve(listener, router, limits, shutdown, drain_within).await
+}
+
+async fn live(State(shared): State<Shared>) -> Response {
+    health("live", "the host is not live", shared.status.dead())
+}
+
+async fn ready(State(shared): State<Shared>) -> Response {
+    health("ready", "the host is not ready", shared.status.unready())
+}
+
+fn health(good: &'static str, bad: &'static str, reasons: Vec<Reason>) -> Response {
+    if reasons.is_empty() {
+        return Json(serde_json::json!({ "status": good })).into_response();
+    }
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, bad).reasons(reasons).into_response()
+}
+
+async fn render(State(shared): State<Shared>) -> Response {
+    ([(CONTENT_TYPE, METRICS_TYPE)], shared.metrics.render()).into_response()
+}
+
+async fn functions(State(shared): State<Shared>) -> Response {
+    Json(shared.status.functions()).into_response()
+}

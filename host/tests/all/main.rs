@@ -1,1 +1,4 @@
-fn main(){}
+//! All integration tests: one binary, so that they are linked once.
+
+mod admin;
+mod ingress;

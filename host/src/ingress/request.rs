@@ -1,0 +1,219 @@
+//! One request, from its first line to its answer.
+//!
+//! Once its body is there a request goes on in a task of its own: a client that leaves loses the answer, not the
+//! event. The task holds the request's permit and its measurement, so both last as long as the work does.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Json;
+use axum::extract::{Request, State};
+use axum::http::header::{EXPECT, LOCATION};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::timeout;
+
+use super::envelope::{Composed, compose};
+use super::problem::Problem;
+use super::{Shared, Target, body, headers};
+use crate::admin::metrics::Metrics;
+use crate::broker::{PublishError, Stored};
+
+/// When to come back if too many requests are in flight.
+const RETRY_AFTER_BUSY_SECONDS: u64 = 1;
+
+/// When to come back if the broker is away.
+const RETRY_AFTER_AWAY_SECONDS: u64 = 5;
+
+/// The metric's label for a request that no route takes.
+const NO_ROUTE: &str = "none";
+
+/// The metric's status of a request whose client left before its body was complete. nginx has the same number.
+const CLIENT_GONE: u16 = 499;
+
+/// The answer to a request whose event the broker has.
+#[derive(Debug, Serialize)]
+struct Accepted {
+    id: String,
+    topic: String,
+    partition: i32,
+    offset: i64,
+}
+
+/// What an answered request took, told to the metrics when it is dropped: a request that is cancelled counts too.
+struct Measured {
+    metrics: Arc<Metrics>,
+    route: String,
+    status: u16,
+    began: Instant,
+}
+
+impl Drop for Measured {
+    fn drop(&mut self) {
+        self.metrics.ingress(&self.route, self.status, self.began.elapsed());
+    }
+}
+
+/// Answers one request.
+pub(super) async fn handle(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+    let mut measured = Measured {
+        metrics: Arc::clone(&shared.metrics),
+        route: NO_ROUTE.to_owned(),
+        status: CLIENT_GONE,
+        began: Instant::now(),
+    };
+    let (head, mut body) = request.into_parts();
+    let answer = match shared.find(&head.method, head.uri.path()) {
+        Ok(target) => {
+            measured.route.clone_from(&target.label);
+            match admit(&shared, &target, &head.headers, &mut body).await {
+                Ok(admitted) => return detach(shared, target, admitted, measured).await,
+                Err(problem) => problem,
+            }
+        }
+        Err(problem) => problem,
+    };
+    measured.status = answer.status().as_u16();
+    // A client that waits for `100 Continue` sends nothing after a refusal.
+    if !head.headers.contains_key(EXPECT) {
+        body::discard(body);
+    }
+    answer.into_response()
+}
+
+/// A request that is complete.
+struct Admitted {
+    key: Option<String>,
+    body: Vec<u8>,
+    permit: OwnedSemaphorePermit,
+}
+
+/// Everything that can be refused before the body is looked at.
+async fn admit(
+    shared: &Shared,
+    target: &Target,
+    headers: &HeaderMap,
+    body: &mut axum::body::Body,
+) -> Result<Admitted, Problem> {
+    if !shared.publisher.is_reachable() {
+        return Err(away());
+    }
+    let permit = Arc::clone(&shared.in_flight).try_acquire_owned().map_err(|_| {
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too many requests at once")
+            .detail("nothing was stored; send the request again")
+            .retry_after(RETRY_AFTER_BUSY_SECONDS)
+    })?;
+    headers::expect_json(headers)?;
+    let key = headers::idempotency_key(headers)?;
+    let body = body::read(body, target.route.body_bytes_max, shared.options.body_read_timeout).await?;
+    Ok(Admitted { key, body, permit })
+}
+
+/// Goes on in a task that nothing cancels.
+async fn detach(shared: Arc<Shared>, target: Arc<Target>, admitted: Admitted, mut measured: Measured) -> Response {
+    // What a panic in the task leaves behind.
+    measured.status = StatusCode::INTERNAL_SERVER_ERROR.as_u16();
+    let task = tokio::spawn(async move {
+        let Admitted { key, body, permit } = admitted;
+        let answer = match publish(&shared, &target, key.as_deref(), body).await {
+            Ok(accepted) => accepted.answer(&target.route.path),
+            Err(problem) => problem.into_response(),
+        };
+        measured.status = answer.status().as_u16();
+        drop(measured);
+        drop(permit);
+        answer
+    });
+    task.await.unwrap_or_else(|error| {
+        tracing::error!(%error, "a request's task panicked");
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the request could not be handled")
+            .detail("it may have been accepted: send the same request again with the same Idempotency-Key")
+            .into_response()
+    })
+}
+
+/// Makes the event and waits until its fate is known. What the body grows into is gone before the wait.
+async fn publish(shared: &Shared, target: &Target, key: Option<&str>, body: Vec<u8>) -> Result<Accepted, Problem> {
+    let Composed { id, record } = compose(target, key, &body, (shared.clock)())?;
+    drop(body);
+    let published = shared.publisher.publish(record);
+    match timeout(shared.options.publish_timeout, published).await {
+        Ok(Ok(Stored { partition, offset })) => {
+            Ok(Accepted { id, topic: target.route.topic.to_string(), partition, offset })
+        }
+        Ok(Err(error)) => Err(unpublished(target, &error)),
+        Err(_) => Err(unknown()),
+    }
+}
+
+fn unpublished(target: &Target, error: &PublishError) -> Problem {
+    match error {
+        PublishError::Refused { too_large: true, .. } => {
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large")
+                .detail(format!("topic `{}` takes no event of this size; nothing was stored", target.route.topic))
+        }
+        // A missing topic, a missing permission, a policy: nothing that the caller could send otherwise.
+        PublishError::Refused { cause, .. } => {
+            tracing::error!(route = target.label, topic = %target.route.topic, error = %cause, "the broker refuses events");
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the broker refuses the event")
+                .detail("nothing was stored; the request is not at fault, and an operator has to act")
+        }
+        PublishError::Away { cause } => {
+            tracing::debug!(route = target.label, error = %cause, "the broker is away");
+            away()
+        }
+        PublishError::Unknown { cause } => {
+            tracing::debug!(route = target.label, error = %cause, "whether an event is stored is unknown");
+            unknown()
+        }
+    }
+}
+
+fn away() -> Problem {
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the broker is away")
+        .detail("nothing was stored; send the request again")
+        .retry_after(RETRY_AFTER_AWAY_SECONDS)
+}
+
+fn unknown() -> Problem {
+    Problem::new(StatusCode::GATEWAY_TIMEOUT, "the broker did not answer in time").detail(
+        "the request may have been accepted: send the same request again with the same Idempotency-Key, \
+         and it takes effect once; without a key it may take effect twice",
+    )
+}
+
+impl Accepted {
+    fn answer(self, path: &str) -> Response {
+        let location = format!("{}/{}", path.trim_end_matches('/'), escape(&self.id));
+        let location = HeaderValue::from_str(&location).ok().map(|value| (LOCATION, value));
+        (StatusCode::ACCEPTED, HeaderMap::from_iter(location), Json(self)).into_response()
+    }
+}
+
+/// One segment of a path (RFC 3986).
+fn escape(id: &str) -> String {
+    let mut escaped = String::with_capacity(id.len());
+    for byte in id.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b':' => escaped.push(byte.into()),
+            _ => escaped.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    escaped
+}
+
+impl Shared {
+    fn find(&self, method: &Method, path: &str) -> Result<Arc<Target>, Problem> {
+        let Some(methods) = self.routes.get(path) else {
+            return Err(Problem::new(StatusCode::NOT_FOUND, "nothing is served at this path"));
+        };
+        methods.get(method.as_str()).cloned().ok_or_else(|| {
+            let allowed = methods.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this method is not served at this path")
+                .detail(format!("{allowed} is"))
+                .allow(&allowed)
+        })
+    }
+}

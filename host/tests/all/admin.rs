@@ -1,0 +1,100 @@
+//! The admin listener over real connections.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use fnhost::admin::metrics::Metrics;
+use fnhost::admin::status::{Phase, SILENCE_MAX, Status, uptime};
+use fnhost::admin::{limits, router, serve};
+use fnhost::app::{App, Function, Limits, Retry, Source};
+use fnhost::broker::{From, Progress};
+use fnhost::event::{Digest, Partition};
+
+use crate::ingress::wire::{self, Answer, Listening, PATIENCE};
+
+struct Admin {
+    listening: Listening,
+    status: Arc<Status>,
+}
+
+impl Admin {
+    fn open() -> Self {
+        let inventory = Function {
+            name: "inventory".to_owned(),
+            source: Source::Component(PathBuf::from("inventory.wasm")),
+            input: vec!["order-received".into()],
+            output: vec!["order-confirmed".into()],
+            config: BTreeMap::new(),
+            limits: Limits::default(),
+            retry: Retry::default(),
+            group: None,
+            from: From::Earliest,
+        };
+        let app = App { functions: vec![Arc::new(inventory)], ..wire::app() };
+        let status = Status::new(&app, SILENCE_MAX, uptime());
+        let router = router(Arc::clone(&status), Metrics::new("0.1.0").unwrap());
+        let listening = Listening::start(|listener, stop| async move {
+            serve(listener, router, &limits(), async { drop(stop.await) }, PATIENCE).await
+        });
+        Self { listening, status }
+    }
+
+    fn send(&self, method: &str, path: &str) -> Answer {
+        let mut client = self.listening.client();
+        client.send(format!("{method} {path} HTTP/1.1\r\nhost: test\r\n\r\n"));
+        client.answer().unwrap()
+    }
+}
+
+#[test]
+fn a_host_is_live_before_it_is_ready() {
+    let admin = Admin::open();
+    assert_eq!(admin.send("GET", "/livez").status, 200);
+    let problem = admin.send("GET", "/readyz").problem();
+    assert_eq!(problem["title"], "the host is not ready");
+    assert_eq!(problem["reasons"][0], serde_json::json!({ "reason": "the broker is away" }));
+
+    admin.status.set_broker_reachable(true);
+    let worker = admin.status.worker("fulfilment.a.0", "fulfilment");
+    let problem = admin.send("GET", "/readyz").problem();
+    let reason = serde_json::json!({ "worker": "fulfilment.a.0", "reason": "waits for its place in the group" });
+    assert_eq!(problem["reasons"], serde_json::json!([reason]));
+
+    worker.set_phase(Phase::Running);
+    let answer = admin.send("GET", "/readyz");
+    assert_eq!((answer.status, answer.json()), (200, serde_json::json!({ "status": "ready" })));
+}
+
+#[test]
+fn functions_are_shown_with_their_versions_and_lags() {
+    let admin = Admin::open();
+    let worker = admin.status.worker("fulfilment.a.0", "fulfilment");
+    let partition = Partition::new("order-received", 3);
+    worker.set_partitions([partition.clone()]);
+    admin.status.set_version("inventory", Digest::of(b"component"));
+    admin.status.set_lag("fulfilment", &[Progress { partition, position: Some(38), start: 0, end: 41 }]);
+    let shown = serde_json::to_string_pretty(&admin.send("GET", "/functions").json()).unwrap();
+    insta::assert_snapshot!(shown, @"");
+}
+
+#[test]
+fn metrics_are_in_the_format_that_prometheus_reads() {
+    let admin = Admin::open();
+    let answer = admin.send("GET", "/metrics");
+    assert_eq!(answer.header("content-type"), "text/plain; version=0.0.4; charset=utf-8");
+    assert!(answer.body.contains("\nfnhost_build_info{version=\"0.1.0\"} 1\n"), "{}", answer.body);
+}
+
+#[test]
+fn requests_for_nothing_are_refused() {
+    let admin = Admin::open();
+    let answer = admin.send("GET", "/healthz");
+    assert_eq!(answer.problem()["detail"], "/healthz is not one of /livez, /readyz, /metrics and /functions");
+    assert_eq!(answer.status, 404);
+    for path in ["/livez", "/readyz", "/metrics", "/functions"] {
+        let answer = admin.send("POST", path);
+        assert_eq!((answer.status, answer.header("allow")), (405, "GET, HEAD"), "{path}");
+        answer.problem();
+    }
+}
