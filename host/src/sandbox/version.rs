@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use wasmtime::{Store, Trap, WasmBacktrace};
 
-use super::contract::{Component, ComponentPre};
 use super::contract::fnhost::function::types;
+use super::contract::{Component, ComponentPre};
 use super::ended::Ended;
 use super::guest::Guest;
 use super::memory::Memory;
@@ -69,8 +69,14 @@ fn limit(store: &mut Store<Guest>, limits: &Limits) {
 }
 
 fn call_handle(instance: &Component, store: &mut Store<Guest>, event: &Event) -> wasmtime::Result<Returned> {
-    let headers: Vec<types::HeaderParam<'_>> =
-        event.headers.iter().map(|h| types::HeaderParam { name: &h.name, value: h.value.as_deref() }).collect();
+    let headers: Vec<types::HeaderParam<'_>> = event
+        .headers
+        .iter()
+        .map(|h| types::HeaderParam {
+            name: &h.name,
+            value: h.value.as_deref(),
+        })
+        .collect();
     let event = types::Event {
         topic: &event.partition.topic,
         timestamp: event.timestamp_ms,
@@ -83,16 +89,26 @@ fn call_handle(instance: &Component, store: &mut Store<Guest>, event: &Event) ->
 
 /// What became of the call.
 fn outcome(returned: wasmtime::Result<Returned>, guest: Guest) -> Outcome {
-    let Guest { function, memory, state, log, .. } = guest;
+    let Guest {
+        function,
+        memory,
+        state,
+        log,
+        ..
+    } = guest;
     let last_words = log.finish();
     match returned {
         Ok(Ok(returned)) => match outputs::checked(returned, &function) {
-            Ok(outputs) => Outcome::Completed(Effects { outputs, changes: changes_of(state.into_changes()) }),
+            Ok(outputs) => Outcome::Completed(Effects {
+                outputs,
+                changes: changes_of(state.into_changes()),
+            }),
             Err(failure) => Outcome::Failed(failure),
         },
-        Ok(Err(types::Failure::Reject(reason))) => {
-            Outcome::Failed(Failure::new(Class::Rejected, text::clean(&reason, Failure::REASON_BYTES_MAX)))
-        }
+        Ok(Err(types::Failure::Reject(reason))) => Outcome::Failed(Failure::new(
+            Class::Rejected,
+            text::clean(&reason, Failure::REASON_BYTES_MAX),
+        )),
         Ok(Err(types::Failure::Retry(reason))) => {
             Outcome::RetryAsked(text::clean(&reason, Failure::REASON_BYTES_MAX).into_owned())
         }
@@ -105,17 +121,27 @@ fn failure(error: &wasmtime::Error, function: &Function, memory: &Memory, last_w
     let limits = &function.limits;
     let (class, reason) = match (error.downcast_ref::<Ended>(), error.downcast_ref::<Trap>()) {
         (Some(Ended::StateTooLarge(what)), _) => (Class::StateTooLarge, what.clone()),
-        (_, Some(Trap::Interrupt)) => {
-            (Class::TimedOut, format!("it ran longer than {:?} (`limits.time`)", limits.time))
-        }
+        (_, Some(Trap::Interrupt)) => (
+            Class::TimedOut,
+            format!("it ran longer than {:?} (`limits.time`)", limits.time),
+        ),
         _ if memory.refused_bytes().is_some() => {
             let bytes = memory.refused_bytes().unwrap_or_default();
-            (Class::OutOfMemory, format!("it wanted {bytes} bytes of memory, and {} are the most (`limits.memory`)", limits.memory_bytes))
+            (
+                Class::OutOfMemory,
+                format!(
+                    "it wanted {bytes} bytes of memory, and {} are the most (`limits.memory`)",
+                    limits.memory_bytes
+                ),
+            )
         }
         _ if is_too_much_returned(error) => return outputs::too_large(function),
         (Some(ended), _) => (Class::Trapped, with_details(&ended.to_string(), error, last_words)),
         (None, Some(trap)) => (Class::Trapped, with_details(&trap.to_string(), error, last_words)),
-        (None, None) => (Class::Trapped, with_details(&error.root_cause().to_string(), error, last_words)),
+        (None, None) => (
+            Class::Trapped,
+            with_details(&error.root_cause().to_string(), error, last_words),
+        ),
     };
     Failure::new(class, text::clean(&reason, Failure::REASON_BYTES_MAX))
 }
@@ -123,8 +149,13 @@ fn failure(error: &wasmtime::Error, function: &Function, memory: &Memory, last_w
 /// Whether what the guest returned was more than the host copies. A call of the guest into the host can be too much as
 /// well; then the guest was running, and there are frames of it.
 fn is_too_much_returned(error: &wasmtime::Error) -> bool {
-    error.downcast_ref::<WasmBacktrace>().is_none_or(|frames| frames.frames().is_empty())
-        && error.root_cause().to_string().contains("fuel allocated for hostcalls has been exhausted")
+    error
+        .downcast_ref::<WasmBacktrace>()
+        .is_none_or(|frames| frames.frames().is_empty())
+        && error
+            .root_cause()
+            .to_string()
+            .contains("fuel allocated for hostcalls has been exhausted")
 }
 
 /// What happened, what the guest wrote to stderr last (a panic's message, most often), and where it was.
