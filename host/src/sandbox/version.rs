@@ -1,0 +1,178 @@
+//! One version of a function, ready to run: an event to an outcome.
+
+use std::sync::Arc;
+
+use wasmtime::{Store, Trap, WasmBacktrace};
+
+use super::contract::fnhost::function::types;
+use super::contract::{Component, ComponentPre};
+use super::ended::Ended;
+use super::guest::Guest;
+use super::memory::Memory;
+use super::ticker::Ticker;
+use super::{Sandbox, outputs, text};
+use crate::app::{Function, Limits};
+use crate::event::{Class, Digest, Effects, Event, Failure, Outcome};
+use crate::invocation::{Call, Handler, changes_of};
+
+/// How many handles to streams, timers and the like a guest may have at once.
+const HANDLES_MAX: usize = 4096;
+/// What the host may hold of a guest's outputs beside their bytes: the structures around them.
+const FRAMES_BYTES_MAX: usize = 1 << 20;
+/// How much of a trap's frames is shown.
+const FRAMES_TEXT_BYTES_MAX: usize = 512;
+
+/// What a handler returns.
+type Returned = Result<Vec<types::Output>, types::Failure>;
+
+/// One version of a function. Cheap to clone.
+#[derive(Clone)]
+pub struct Version {
+    sandbox: Arc<Sandbox>,
+    pre: ComponentPre<Guest>,
+    digest: Digest,
+}
+
+impl Version {
+    pub(super) fn new(sandbox: Arc<Sandbox>, pre: ComponentPre<Guest>, digest: Digest) -> Self {
+        Self { sandbox, pre, digest }
+    }
+}
+
+impl Handler for Version {
+    fn handle(&self, call: Call<'_>) -> Outcome {
+        let running = self.sandbox.ticker.enter();
+        let mut store = Store::new(&self.sandbox.engine, Guest::of(&call));
+        limit(&mut store, &call.function.limits);
+        let returned = self
+            .pre
+            .instantiate(&mut store)
+            .and_then(|instance| call_handle(&instance, &mut store, call.event));
+        let guest = store.into_data();
+        drop(running);
+        outcome(returned, guest)
+    }
+
+    fn digest(&self) -> Digest {
+        self.digest
+    }
+}
+
+/// Sets every limit there is: what is not set has a default that is far too wide.
+fn limit(store: &mut Store<Guest>, limits: &Limits) {
+    store.limiter(|guest| &mut guest.memory);
+    store.set_epoch_deadline(Ticker::epochs(limits.time));
+    // What one call copies out of the guest. No more than it has, and so no call of a well-behaved guest is refused;
+    // one that returns the same bytes many times over is.
+    store.set_hostcall_fuel(limits.memory_bytes.saturating_add(FRAMES_BYTES_MAX));
+    store.set_max_component_handles(HANDLES_MAX);
+}
+
+fn call_handle(instance: &Component, store: &mut Store<Guest>, event: &Event) -> wasmtime::Result<Returned> {
+    let headers: Vec<types::HeaderParam<'_>> = event
+        .headers
+        .iter()
+        .map(|h| types::HeaderParam {
+            name: &h.name,
+            value: h.value.as_deref(),
+        })
+        .collect();
+    let event = types::Event {
+        topic: &event.partition.topic,
+        timestamp: event.timestamp_ms,
+        key: event.key.as_deref(),
+        value: event.value.as_deref(),
+        headers: &headers,
+    };
+    instance.fnhost_function_handler().call_handle(store, event)
+}
+
+/// What became of the call.
+fn outcome(returned: wasmtime::Result<Returned>, guest: Guest) -> Outcome {
+    let Guest {
+        function,
+        memory,
+        state,
+        log,
+        ..
+    } = guest;
+    let last_words = log.finish();
+    match returned {
+        Ok(Ok(returned)) => match outputs::checked(returned, &function) {
+            Ok(outputs) => Outcome::Completed(Effects {
+                outputs,
+                changes: changes_of(state.into_changes()),
+            }),
+            Err(failure) => Outcome::Failed(failure),
+        },
+        Ok(Err(types::Failure::Reject(reason))) => Outcome::Failed(Failure::new(
+            Class::Rejected,
+            text::clean(&reason, Failure::REASON_BYTES_MAX),
+        )),
+        Ok(Err(types::Failure::Retry(reason))) => {
+            Outcome::RetryAsked(text::clean(&reason, Failure::REASON_BYTES_MAX).into_owned())
+        }
+        Err(error) => Outcome::Failed(failure(&error, &function, &memory, &last_words)),
+    }
+}
+
+/// Why the call came to no end of its own.
+fn failure(error: &wasmtime::Error, function: &Function, memory: &Memory, last_words: &str) -> Failure {
+    let limits = &function.limits;
+    let (class, reason) = match (error.downcast_ref::<Ended>(), error.downcast_ref::<Trap>()) {
+        (Some(Ended::StateTooLarge(what)), _) => (Class::StateTooLarge, what.clone()),
+        (_, Some(Trap::Interrupt)) => (
+            Class::TimedOut,
+            format!("it ran longer than {:?} (`limits.time`)", limits.time),
+        ),
+        _ if memory.refused_bytes().is_some() => {
+            let bytes = memory.refused_bytes().unwrap_or_default();
+            (
+                Class::OutOfMemory,
+                format!(
+                    "it wanted {bytes} bytes of memory, and {} are the most (`limits.memory`)",
+                    limits.memory_bytes
+                ),
+            )
+        }
+        _ if is_too_much_returned(error) => return outputs::too_large(function),
+        (Some(ended), _) => (Class::Trapped, with_details(&ended.to_string(), error, last_words)),
+        (None, Some(trap)) => (Class::Trapped, with_details(&trap.to_string(), error, last_words)),
+        (None, None) => (
+            Class::Trapped,
+            with_details(&error.root_cause().to_string(), error, last_words),
+        ),
+    };
+    Failure::new(class, text::clean(&reason, Failure::REASON_BYTES_MAX))
+}
+
+/// Whether what the guest returned was more than the host copies. A call of the guest into the host can be too much as
+/// well; then the guest was running, and there are frames of it.
+fn is_too_much_returned(error: &wasmtime::Error) -> bool {
+    error
+        .downcast_ref::<WasmBacktrace>()
+        .is_none_or(|frames| frames.frames().is_empty())
+        && error
+            .root_cause()
+            .to_string()
+            .contains("fuel allocated for hostcalls has been exhausted")
+}
+
+/// What happened, what the guest wrote to stderr last (a panic's message, most often), and where it was.
+fn with_details(what: &str, error: &wasmtime::Error, last_words: &str) -> String {
+    let mut reason = what.to_owned();
+    if !last_words.is_empty() {
+        reason.push_str("; stderr: ");
+        reason.push_str(last_words);
+    }
+    if let Some(frames) = error.downcast_ref::<WasmBacktrace>() {
+        let frames = frames.to_string();
+        // The first line is a title.
+        let frames: Vec<&str> = frames.lines().skip(1).map(str::trim).collect();
+        if !frames.is_empty() {
+            reason.push_str("; at ");
+            reason.push_str(&text::clean(&frames.join(" < "), FRAMES_TEXT_BYTES_MAX));
+        }
+    }
+    reason
+}
