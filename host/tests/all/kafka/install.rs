@@ -53,6 +53,12 @@ impl Jars {
         })
     }
 
+    /// Whether it is that version or a later one.
+    pub(crate) fn is_at_least(&self, major: u32, minor: u32) -> bool {
+        let mut numbers = self.version.split('.').map(|number| number.parse().unwrap_or(0));
+        (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= (major, minor)
+    }
+
     /// A `java` with these jars on its class path.
     pub(crate) fn java(&self) -> Command {
         let mut java = Command::new("java");

@@ -65,7 +65,7 @@ fn console_tools_write_and_read() {
     kafka.create_topic(&topic, 1, &[]);
     kafka.console_producer(&topic, &["k1|one", "k2|two"]);
     assert_eq!(
-        kafka.console_consumer(&topic, 2, &["--property", "print.key=true"]),
+        kafka.console_consumer(&topic, 2, &["print.key=true"]),
         ["k1\tone", "k2\ttwo"]
     );
 }

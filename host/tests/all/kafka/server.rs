@@ -16,7 +16,6 @@ use super::{Jars, Kafka, eventually, say};
 /// Runs `$@` until standard input ends or says something; `keep` leaves the data. `ended` says that it ended by itself.
 const SUPERVISOR: &str = r#"
 folder=$1; shift
-rm -f "$folder/ended"
 exec 3<&0
 "$@" >>"$folder/log" 2>&1 3<&- &
 java=$!
@@ -127,6 +126,7 @@ impl OwnBroker {
 
     /// Starts Java and waits until it serves. The error is the end of its log.
     fn run(&mut self) -> Result<(), String> {
+        fs::remove_file(self.folder.join("ended")).ok();
         let java = Command::new("sh")
             .args(["-c", SUPERVISOR, "sh"])
             .arg(&self.folder)
@@ -136,6 +136,8 @@ impl OwnBroker {
             .arg(self.folder.join("server.properties"))
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
+            // It says "Killed", which is no news.
+            .stderr(Stdio::null())
             // An interrupt from the terminal is for the tests; what ends the broker is the pipe.
             .process_group(0)
             .spawn()

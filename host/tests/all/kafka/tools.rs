@@ -22,9 +22,9 @@ const GROUPS: &[&str] = &[
 const TRANSACTIONS: &[&str] = &["org.apache.kafka.tools.TransactionsCommand"];
 
 impl Kafka {
-    /// What `kafka-console-consumer` prints for the first `records` committed records of a topic. `more` arguments may
-    /// be `--property print.key=true`.
-    pub(crate) fn console_consumer(&self, topic: &str, records: usize, more: &[&str]) -> Vec<String> {
+    /// What `kafka-console-consumer` prints for the first `records` committed records of a topic. Each of
+    /// `properties` is one of its formatter, such as `print.key=true`.
+    pub(crate) fn console_consumer(&self, topic: &str, records: usize, properties: &[&str]) -> Vec<String> {
         let (records, wait) = (records.to_string(), PATIENCE.as_millis().to_string());
         let mut arguments = vec![
             "--topic",
@@ -34,18 +34,29 @@ impl Kafka {
             "read_committed",
         ];
         arguments.extend(["--max-messages", &records, "--timeout-ms", &wait]);
-        arguments.extend(more);
+        let jars = tool_jars();
+        let property = if jars.is_at_least(4, 2) {
+            "--formatter-property"
+        } else {
+            "--property"
+        };
+        arguments.extend(properties.iter().flat_map(|setting| [property, setting]));
         lines(&self.tool(CONSUMER, &arguments, ""))
     }
 
     /// Writes each line with `kafka-console-producer`, as `key|value`.
     pub(crate) fn console_producer(&self, topic: &str, lines: &[&str]) {
+        let property = if tool_jars().is_at_least(4, 2) {
+            "--reader-property"
+        } else {
+            "--property"
+        };
         let arguments = [
             "--topic",
             topic,
-            "--property",
+            property,
             "parse.key=true",
-            "--property",
+            property,
             "key.separator=|",
         ];
         self.tool(PRODUCER, &arguments, &(lines.join("\n") + "\n"));
@@ -69,7 +80,7 @@ impl Kafka {
 
     /// Runs the first of the classes that there is, and gives what it printed.
     fn tool(&self, classes: &[&str], arguments: &[&str], input: &str) -> String {
-        let jars = Jars::get().expect("Kafka's tools need `java` and `mvn` on the PATH");
+        let jars = tool_jars();
         for class in classes {
             let output = self.run(&jars, class, arguments, input);
             let complaint = String::from_utf8_lossy(&output.stderr);
@@ -98,6 +109,10 @@ impl Kafka {
         tool.stdin.take().unwrap().write_all(input.as_bytes()).ok();
         tool.wait_with_output().unwrap()
     }
+}
+
+fn tool_jars() -> Jars {
+    Jars::get().expect("Kafka's tools need `java` and `mvn` on the PATH")
 }
 
 fn lines(text: &str) -> Vec<String> {
