@@ -1,1 +1,3 @@
-//! To be written.
+//! stub
+pub mod metrics;
+pub mod status;

@@ -98,6 +98,32 @@ pub struct Member {
     pub bytes_max: usize,
     /// How many bytes the client may hold ahead of polls.
     pub prefetch_bytes_max: usize,
+    /// Beaten while a call waits for a broker that is away.
+    pub pulse: Pulse,
+}
+
+/// How a thread that waits for the broker shows that it lives.
+#[derive(Clone, Default)]
+pub struct Pulse(Option<Arc<dyn Fn() + Send + Sync>>);
+
+impl Pulse {
+    /// A pulse that calls `beat`.
+    pub fn new(beat: impl Fn() + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(beat)))
+    }
+
+    /// Beats once.
+    pub fn beat(&self) {
+        if let Some(beat) = &self.0 {
+            beat();
+        }
+    }
+}
+
+impl std::fmt::Debug for Pulse {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Pulse")
+    }
 }
 
 /// Where a group begins in a partition that it has no position in.

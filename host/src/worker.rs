@@ -1,1 +1,465 @@
-//! To be written.
+//! One worker: a thread, its place in the group, and the partitions that it owns.
+//!
+//! [`Worker::step`] is the product's heart: one poll, and at most one commit.
+//!
+//! ```text
+//! poll ──▶ Assigned: restore, then resume      Revoked: forget      Events: wait in line
+//!      └─▶ batch ──▶ handle ──▶ build ──▶ commit ──▶ apply
+//!                      ▲                     │ refused records: their events fail, all is handled again
+//!                      └─────────────────────┘ again: the same transaction   stale: poll first   over: join again
+//! ```
+//!
+//! There is no poll between the first handler of a batch and its commit, so ownership cannot change in between. What bounds
+//! a batch is [`BatchLimits`]; what waits in line is bounded by one batch and one poll. A partition whose error event the
+//! broker refuses is stopped: nothing after it may pass it. The thread and the clock live outside ([`thread`]).
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use self::batch::{Decided, Handled, Handling};
+use self::plan::Plan;
+use self::restore::{CACHE_AGE_MAX, Restore};
+use self::settle::Settle;
+use self::state::Store;
+use self::transaction::Origin;
+use self::verdict::Verdict;
+use crate::admin::metrics::{self, Metrics, TransactionResult};
+use crate::admin::status::{Phase, WorkerStatus};
+use crate::broker::{Broker, CommitError, Committed, Error, Membership, Polled, Position};
+use crate::deploy::Deploy;
+use crate::event::{Class, Event, Failure, Offset, Partition};
+
+pub mod batch;
+pub mod error_event;
+pub mod plan;
+pub mod restore;
+pub mod settle;
+pub mod state;
+pub mod thread;
+pub mod transaction;
+pub mod verdict;
+
+pub use self::plan::BatchLimits;
+
+/// Every store of a worker, by function (its index in the plan) and input partition.
+pub type Stores = BTreeMap<(usize, Partition), Arc<Store>>;
+
+/// How long a step waits for an assignment to change after the group was found to have moved on.
+const STALE_WAIT: Duration = Duration::from_millis(100);
+/// How long to wait before the same transaction is handed in again.
+const AGAIN_WAIT: Duration = Duration::from_millis(100);
+
+/// Time as workers see it, so that they can be simulated.
+pub trait Clock: Send + Sync {
+    /// Time since some fixed moment; never goes back.
+    fn now(&self) -> Duration;
+    /// Milliseconds since the Unix epoch.
+    fn wall_ms(&self) -> u64;
+    /// Lets time pass.
+    fn sleep(&self, wait: Duration);
+}
+
+/// What a worker works with.
+#[derive(Clone)]
+pub struct Parts {
+    /// For replays.
+    pub broker: Arc<dyn Broker>,
+    /// The group's work.
+    pub plan: Arc<Plan>,
+    /// Which versions are active.
+    pub deploy: Arc<Deploy>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Where what happens is counted.
+    pub metrics: Arc<Metrics>,
+    /// Where this worker's state is shown.
+    pub status: WorkerStatus,
+}
+
+/// Why a membership ended.
+#[derive(Debug, thiserror::Error)]
+pub enum Ended {
+    /// Drop it and join again; nothing is lost.
+    #[error("the membership has ended")]
+    Rejoin(#[source] crate::broker::Cause),
+    /// The broker is away: step again, nothing is lost.
+    #[error(transparent)]
+    Away(Error),
+    /// Somebody has to look.
+    #[error(transparent)]
+    Broken(#[from] Error),
+}
+
+/// A worker with a membership.
+pub struct Worker {
+    parts: Parts,
+    membership: Box<dyn Membership>,
+    /// What is owned: the next offset to handle, when there is one yet.
+    owned: BTreeMap<Partition, Option<Offset>>,
+    /// Kept across assignments as caches.
+    stores: Stores,
+    /// When each store was last known to be the newest, for those not owned now.
+    left_at: BTreeMap<Partition, Duration>,
+    restore: Restore,
+    restore_began: Duration,
+    /// Owned and not resumed yet.
+    unrestored: BTreeSet<Partition>,
+    /// Read and not handled yet, in order within each partition.
+    waiting: VecDeque<Event>,
+    /// Whether more than a batch waits, so that owned partitions are paused.
+    held: bool,
+    /// The last commit found the group moved on: poll before handling again.
+    stale: bool,
+    /// Stopped partitions, and why.
+    stopped: BTreeMap<Partition, String>,
+    settle: Settle,
+}
+
+impl Worker {
+    /// A worker over a new membership. `stores` are what an earlier membership of this thread left, as caches.
+    pub fn new(parts: Parts, membership: Box<dyn Membership>, stores: Stores) -> Self {
+        let now = parts.clock.now();
+        let left_at = stores.keys().map(|(_, partition)| (partition.clone(), now)).collect();
+        parts.status.set_phase(Phase::Joining);
+        parts.status.set_stopped(BTreeMap::new());
+        parts.status.set_partitions([]);
+        Self {
+            parts,
+            membership,
+            owned: BTreeMap::new(),
+            stores,
+            left_at,
+            restore: Restore::default(),
+            restore_began: now,
+            unrestored: BTreeSet::new(),
+            waiting: VecDeque::new(),
+            held: false,
+            stale: false,
+            stopped: BTreeMap::new(),
+            settle: Settle::new(now),
+        }
+    }
+
+    /// One poll of at most `wait`, and at most one commit.
+    ///
+    /// # Errors
+    /// See [`Ended`]. After [`Ended::Away`] step again; after the others the worker is done for.
+    pub fn step(&mut self, wait: Duration) -> Result<(), Ended> {
+        self.parts.status.beat();
+        let busy = !self.waiting.is_empty() || !self.restore.is_empty();
+        let wait = match (busy, std::mem::take(&mut self.stale)) {
+            (_, true) => wait.min(STALE_WAIT),
+            (true, false) => Duration::ZERO,
+            (false, false) => wait,
+        };
+        match self.membership.poll(wait).map_err(sort)? {
+            Polled::Idle => {}
+            Polled::Assigned(positions) => self.take(positions),
+            Polled::Revoked { partitions, lost } => self.forget(&partitions, lost),
+            Polled::Events(events) => self.waiting.extend(events),
+        }
+        self.restore_some()?;
+        if !self.waiting.is_empty() {
+            self.settle.touch(self.parts.clock.now());
+            self.work()
+        } else if self.restore.is_empty() && !busy {
+            self.settle_one()
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Leaves the group; what is uncommitted stays for whoever comes next.
+    ///
+    /// # Errors
+    /// [`Error::Away`] when the group could not be told within `within`.
+    pub fn leave(self, within: Duration) -> Result<(), Error> {
+        self.membership.leave(within)
+    }
+
+    /// The stores, as caches for the next membership of this thread.
+    pub fn into_stores(mut self) -> Stores {
+        self.stores.values_mut().for_each(|store| Arc::make_mut(store).undo());
+        self.stores
+    }
+
+    fn take(&mut self, positions: BTreeMap<Partition, Position>) {
+        let now = self.parts.clock.now();
+        if self.restore.is_empty() {
+            self.restore_began = now;
+        }
+        for (partition, position) in positions {
+            let aged = self.left_at.remove(&partition).is_some_and(|left| now.saturating_sub(left) > CACHE_AGE_MAX);
+            for (function, changelog) in self.parts.plan.states(&partition) {
+                if aged {
+                    self.stores.remove(&(function, partition.clone()));
+                }
+                self.restore.add(partition.clone(), function, changelog);
+            }
+            self.unrestored.insert(partition.clone());
+            self.settle.add(partition.clone());
+            self.owned.insert(partition, position.next);
+        }
+        tracing::info!(group = self.parts.plan.group, partitions = self.owned.len(), "assigned, restoring state");
+        self.parts.status.set_phase(Phase::Restoring);
+        self.parts.status.set_partitions(self.owned.keys().cloned());
+    }
+
+    fn forget(&mut self, partitions: &[Partition], lost: bool) {
+        let now = self.parts.clock.now();
+        for partition in partitions {
+            self.owned.remove(partition);
+            self.unrestored.remove(partition);
+            self.stopped.remove(partition);
+            self.settle.remove(partition);
+            self.left_at.insert(partition.clone(), now);
+        }
+        self.restore.forget(partitions);
+        self.waiting.retain(|event| !partitions.contains(&event.partition));
+        if self.owned.is_empty() {
+            self.held = false;
+        }
+        tracing::info!(group = self.parts.plan.group, revoked = partitions.len(), lost, "partitions revoked");
+        self.parts.status.set_partitions(self.owned.keys().cloned());
+        self.parts.status.set_stopped(self.stopped.clone());
+    }
+
+    /// Restores a little, and resumes what is restored.
+    fn restore_some(&mut self) -> Result<(), Ended> {
+        if self.unrestored.is_empty() {
+            return Ok(());
+        }
+        self.restore.advance(self.parts.broker.as_ref(), &mut self.stores).map_err(sort)?;
+        if !self.restore.is_empty() {
+            return Ok(());
+        }
+        let ready: Vec<Partition> = std::mem::take(&mut self.unrestored).into_iter().collect();
+        if !self.held {
+            self.membership.resume(&ready)?;
+        }
+        let took = self.parts.clock.now().saturating_sub(self.restore_began);
+        let records = std::mem::take(&mut self.restore.records);
+        self.parts.metrics.restored(records, took);
+        tracing::info!(group = self.parts.plan.group, partitions = ready.len(), records, ?took, "state restored, running");
+        self.parts.status.set_phase(Phase::Running);
+        Ok(())
+    }
+
+    /// Makes a batch of what waits, and brings it to its end.
+    fn work(&mut self) -> Result<(), Ended> {
+        let events = self.batch();
+        let active = self.parts.deploy.active();
+        let plan = Arc::clone(&self.parts.plan);
+        let versions: Option<Vec<_>> = plan.functions.iter().map(|p| active.get(&p.function.name).cloned()).collect();
+        let Some(versions) = versions else {
+            let cause = "a function of the group has no version".into();
+            return Err(Ended::Broken(Error::Bug { what: "looking up versions", cause }));
+        };
+        let mut decided = Decided::new();
+        loop {
+            let handling =
+                Handling { plan: &plan, versions: &versions, decided: &decided, clock: self.parts.clock.as_ref() };
+            let mut handled = handling.handle(&events, &mut self.stores);
+            let built = transaction::build(&plan, &events, &mut handled, &self.stores)
+                .map_err(|e| Error::Bug { what: "writing an error event", cause: Box::new(e) })?;
+            let Some(transaction) = built.transaction else { return Ok(()) };
+            match self.commit(&transaction) {
+                Ok(committed) => {
+                    self.applied(&events, &handled, &committed);
+                    self.put_back(events, handled.events);
+                    return self.hold();
+                }
+                Err(CommitError::Stale { cause }) => {
+                    tracing::info!(group = plan.group, cause = %cause, "the group moved on, the batch is handled again");
+                    self.undo(&events);
+                    self.put_back(events, 0);
+                    self.stale = true;
+                    return Ok(());
+                }
+                Err(CommitError::Refused { refused }) => {
+                    self.undo(&events);
+                    if self.refuse(&events, &handled, &built.origins, &refused, &mut decided)? {
+                        // A stopped partition: what is left of the batch is handled without it.
+                        self.put_back(events, 0);
+                        self.waiting.retain(|event| !self.stopped.contains_key(&event.partition));
+                        return Ok(());
+                    }
+                }
+                Err(CommitError::Over { cause } | CommitError::Again { cause }) => return Err(Ended::Rejoin(cause)),
+            }
+        }
+    }
+
+    /// Hands a transaction in until the broker has an answer other than to hand it in again.
+    fn commit(&mut self, transaction: &crate::broker::Transaction) -> Result<Committed, CommitError> {
+        loop {
+            let began = self.parts.clock.now();
+            let result = self.membership.commit(transaction);
+            let took = self.parts.clock.now().saturating_sub(began);
+            self.parts.metrics.transaction(took, sort_result(&result));
+            match result {
+                Err(CommitError::Again { cause }) => {
+                    tracing::warn!(group = self.parts.plan.group, cause = %cause, "the transaction was undone, handing it in again");
+                    self.parts.clock.sleep(AGAIN_WAIT);
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// Takes a batch off the line.
+    fn batch(&mut self) -> Vec<Event> {
+        let limits = self.parts.plan.limits;
+        let mut bytes = 0_usize;
+        let mut events = Vec::with_capacity(self.waiting.len().min(limits.events_max));
+        while let Some(event) = self.waiting.front() {
+            bytes = bytes.saturating_add(event.size_bytes());
+            if events.len() >= limits.events_max || (bytes > limits.bytes_max && !events.is_empty()) {
+                break;
+            }
+            events.extend(self.waiting.pop_front());
+        }
+        self.parts.metrics.batch(events.len(), bytes);
+        events
+    }
+
+    /// Puts events back in front of the line, but for the first `done`.
+    fn put_back(&mut self, events: Vec<Event>, done: usize) {
+        for event in events.into_iter().skip(done).rev() {
+            self.waiting.push_front(event);
+        }
+    }
+
+    /// Pauses when more than a batch waits, resumes when less does.
+    fn hold(&mut self) -> Result<(), Ended> {
+        let much = self.waiting.len() >= self.parts.plan.limits.events_max;
+        if much == self.held || (self.held && !self.waiting.is_empty()) {
+            return Ok(());
+        }
+        let running: Vec<Partition> = self
+            .owned
+            .keys()
+            .filter(|p| !self.unrestored.contains(*p) && !self.stopped.contains_key(*p))
+            .cloned()
+            .collect();
+        if much {
+            self.membership.pause(&running)?;
+        } else {
+            self.membership.resume(&running)?;
+        }
+        self.held = much;
+        Ok(())
+    }
+
+    /// The batch is committed: its state is the truth, its positions are ours.
+    fn applied(&mut self, events: &[Event], handled: &Handled, committed: &Committed) {
+        for work in &handled.works {
+            let (Some(event), Some(planned)) = (events.get(work.event), self.parts.plan.functions.get(work.function)) else {
+                continue;
+            };
+            planned.metrics.event(match &work.verdict {
+                Verdict::Apply(_) => metrics::Verdict::Applied,
+                Verdict::Fail { failure, .. } => metrics::Verdict::Failed(failure.class),
+            });
+            if let Some(store) = self.stores.get_mut(&(work.function, event.partition.clone()))
+                && store.changes().next().is_some()
+            {
+                let changelog = planned.changelogs.get(&event.partition.topic);
+                let end = changelog.and_then(|name| {
+                    committed.ends.get(&Partition::new(Arc::clone(name), event.partition.number)).copied()
+                });
+                Arc::make_mut(store).apply(end);
+            }
+        }
+        for event in events.iter().take(handled.events) {
+            if let Some(position) = self.owned.get_mut(&event.partition) {
+                *position = Some(event.offset + 1);
+            }
+            self.settle.add(event.partition.clone());
+        }
+    }
+
+    fn undo(&mut self, events: &[Event]) {
+        let partitions: BTreeSet<&Partition> = events.iter().map(|event| &event.partition).collect();
+        for ((_, partition), store) in &mut self.stores {
+            if partitions.contains(partition) {
+                Arc::make_mut(store).undo();
+            }
+        }
+    }
+
+    /// Finds the events whose records the broker will never take. Returns whether a partition had to be stopped.
+    fn refuse(
+        &mut self,
+        events: &[Event],
+        handled: &Handled,
+        origins: &[Origin],
+        refused: &[(usize, String)],
+        decided: &mut Decided,
+    ) -> Result<bool, Ended> {
+        let mut stopped = false;
+        for (record, reason) in refused {
+            let origin = origins.get(*record);
+            let (index, is_error_event) = match origin {
+                Some(Origin::Effect(work)) => (*work, false),
+                Some(Origin::ErrorEvent(work)) => (*work, true),
+                None => continue,
+            };
+            let Some(work) = handled.works.get(index) else { continue };
+            if !is_error_event {
+                decided.insert((work.event, work.function), Failure::new(Class::PublishRefused, reason.clone()));
+                continue;
+            }
+            let Some(event) = events.get(work.event) else { continue };
+            let partition = event.partition.clone();
+            tracing::error!(
+                %partition, offset = event.offset, reason,
+                "the broker refuses the error event of an event; the partition is stopped. Raise `max-message` of the topic \
+                 `error` in app.toml, run `fnhost topics apply`, and start this host again",
+            );
+            self.membership.pause(std::slice::from_ref(&partition))?;
+            self.stopped.insert(partition, format!("the error event for offset {} was refused: {reason}", event.offset));
+            stopped = true;
+        }
+        self.parts.status.set_stopped(self.stopped.clone());
+        Ok(stopped)
+    }
+
+    /// Moves one idle partition's position past what is no event: transaction markers and undone records.
+    fn settle_one(&mut self) -> Result<(), Ended> {
+        let now = self.parts.clock.now();
+        let Some(partition) = self.settle.next(now) else { return Ok(()) };
+        let Some(Some(next)) = self.owned.get(&partition).copied() else { return Ok(()) };
+        let Some(transaction) = settle::transaction(self.parts.broker.as_ref(), &partition, next).map_err(sort)? else {
+            return Ok(());
+        };
+        match self.membership.commit(&transaction) {
+            Ok(_) => {
+                let settled = transaction.positions().get(&partition).and_then(|position| position.next);
+                self.owned.insert(partition, settled);
+                Ok(())
+            }
+            Err(CommitError::Over { cause }) => Err(Ended::Rejoin(cause)),
+            // It was only tidying: the next time will do.
+            Err(CommitError::Again { .. } | CommitError::Stale { .. } | CommitError::Refused { .. }) => Ok(()),
+        }
+    }
+}
+
+fn sort(error: Error) -> Ended {
+    match error {
+        away @ Error::Away { .. } => Ended::Away(away),
+        other => Ended::Broken(other),
+    }
+}
+
+fn sort_result(result: &Result<Committed, CommitError>) -> TransactionResult {
+    match result {
+        Ok(_) => TransactionResult::Committed,
+        Err(CommitError::Again { .. }) => TransactionResult::Again,
+        Err(CommitError::Stale { .. }) => TransactionResult::Stale,
+        Err(CommitError::Refused { .. }) => TransactionResult::Refused,
+        Err(CommitError::Over { .. }) => TransactionResult::Over,
+    }
+}

@@ -1,1 +1,140 @@
-//! To be written.
+//! Apache Kafka behind the broker seam, over rdkafka.
+//!
+//! Everything about librdkafka stays in here: its properties ([`settings`]), callbacks ([`context`]), error classes
+//! ([`errors`]) and the lives of its producers. What decides ([`membership`], [`commit`]) speaks to librdkafka through one
+//! trait ([`client`]), so that a model can stand in its place.
+//!
+//! - [`commit`] is the path of a transaction, and the only place that commits.
+//! - [`replay`] reads changelogs; [`publisher`] stores what ingress takes in; [`exclusive`] writes what belongs to no partition.
+//! - [`admin`] asks about and changes topics; [`probe`] finds out whether the broker can give the guarantee.
+//! - [`watchdog`] ends a process that hangs in a call.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+
+use self::context::{Quiet, lock};
+use self::errors::Fault;
+use self::membership::KafkaMembership;
+use self::rdkafka_client::RdkafkaClient;
+use self::replay::{KafkaReplay, Readers};
+use self::settings::Settings;
+use self::watchdog::Guard;
+use super::{Broker, Error, Exclusive, Identity, Member, Membership, Progress, Publisher, Replay, Topic, TopicChange};
+use crate::event::{Offset, Partition};
+
+mod admin;
+mod client;
+mod commit;
+mod context;
+mod errors;
+mod exclusive;
+mod membership;
+mod probe;
+mod publisher;
+mod rdkafka_client;
+mod replay;
+mod settings;
+mod watchdog;
+
+/// One question about a partition.
+const ASK: Duration = Duration::from_secs(10);
+
+/// A Kafka cluster as one host sees it.
+pub struct Kafka {
+    settings: Settings,
+    /// Reads uncommitted: its high watermarks are the true ends.
+    asker: BaseConsumer<Quiet>,
+    readers: Arc<Readers>,
+    /// Whether the last question was answered. Written by [`Kafka::check`], read by publishers.
+    reachable: Arc<AtomicBool>,
+    /// Found out once: a broker does not change under a running host.
+    identity: Mutex<Option<Identity>>,
+}
+
+impl Kafka {
+    /// A handle on the cluster at `brokers` (`HOST:PORT`, comma-separated). Connects in the background.
+    ///
+    /// # Errors
+    /// [`Error::Config`] when librdkafka refuses a property or its value.
+    pub fn connect(brokers: &str, properties: &BTreeMap<String, String>, app: &str) -> Result<Self, Error> {
+        let settings =
+            Settings { brokers: brokers.to_owned(), properties: properties.clone(), app: app.to_owned() };
+        let asker = settings.reader("read_uncommitted").create_with_context(Quiet::default()).map_err(config_error)?;
+        let readers = Arc::new(Readers::new(settings.clone()));
+        Ok(Self { settings, asker, readers, reachable: Arc::new(AtomicBool::new(false)), identity: Mutex::new(None) })
+    }
+
+    fn bounds(&self, partition: &Partition) -> Result<(Offset, Offset), Error> {
+        self.asker.fetch_watermarks(&partition.topic, partition.number, ASK).map_err(|e| {
+            use rdkafka::error::RDKafkaErrorCode as Code;
+            match e.rdkafka_error_code() {
+                Some(Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition) => {
+                    Error::NoSuchTopic { topic: partition.topic.to_string() }
+                }
+                _ => Fault::of("reading a partition's bounds", &e).into_error(&self.settings.brokers),
+            }
+        })
+    }
+}
+
+fn config_error(error: rdkafka::error::KafkaError) -> Error {
+    match error {
+        rdkafka::error::KafkaError::ClientConfig(_, reason, key, _) => Error::Config { key, reason },
+        other => Error::Bug { what: "creating a client", cause: Box::new(other) },
+    }
+}
+
+impl Broker for Kafka {
+    fn join(&self, member: &Member) -> Result<Box<dyn Membership>, Error> {
+        let client =
+            RdkafkaClient::new(&self.settings, member).map_err(|fault| fault.into_error(&self.settings.brokers))?;
+        let guard = Guard::new(&member.name)
+            .map_err(|e| Error::Bug { what: "starting the watchdog", cause: Box::new(e) })?;
+        Ok(Box::new(KafkaMembership::new(client, member.clone(), self.settings.brokers.clone(), guard)))
+    }
+
+    fn replay(&self, partition: &Partition, from: Offset) -> Result<Box<dyn Replay>, Error> {
+        Ok(Box::new(KafkaReplay::new(&self.readers, partition, from, self.bounds(partition)?)?))
+    }
+
+    fn exclusive(&self, name: &str) -> Result<Box<dyn Exclusive>, Error> {
+        Ok(Box::new(exclusive::KafkaExclusive::new(&self.settings, name)?))
+    }
+
+    fn publisher(&self) -> Result<Arc<dyn Publisher>, Error> {
+        Ok(Arc::new(publisher::KafkaPublisher::new(&self.settings, Arc::clone(&self.reachable))?))
+    }
+
+    fn topics(&self, names: &[&str]) -> Result<Vec<Topic>, Error> {
+        admin::topics(&self.settings, &self.asker, names)
+    }
+
+    fn apply(&self, changes: &[TopicChange]) -> Result<(), Error> {
+        changes.iter().try_for_each(|change| admin::apply(&self.settings, change))
+    }
+
+    fn progress(&self, group: &str, topics: &[&str]) -> Result<Vec<Progress>, Error> {
+        admin::progress(&self.settings, &self.asker, group, topics)
+    }
+
+    fn check(&self, within: Duration) -> Result<Identity, Error> {
+        let known = lock(&self.identity).clone();
+        let checked = match known {
+            Some(identity) => self
+                .asker
+                .fetch_metadata(Some("__consumer_offsets"), within)
+                .map(|_| identity)
+                .map_err(|e| Fault::of("asking the broker", &e).into_error(&self.settings.brokers)),
+            None => probe::identify(&self.settings, within),
+        };
+        self.reachable.store(checked.is_ok(), Ordering::Relaxed);
+        if let Ok(identity) = &checked {
+            *lock(&self.identity) = Some(identity.clone());
+        }
+        checked
+    }
+}

@@ -1,0 +1,179 @@
+//! Topics and positions: what is asked of a broker outside the data path.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::time::Duration;
+
+use rdkafka::Offset as Place;
+use rdkafka::admin::{
+    AdminClient, AdminOptions, AlterConfig, ConfigSource, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication,
+};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::topic_partition_list::TopicPartitionList;
+
+use super::context::Quiet;
+use super::errors::{Fault, is_away};
+use super::settings::Settings;
+use crate::broker::{Error, Progress, Topic, TopicChange};
+use crate::event::{Offset, Partition};
+
+/// One question.
+const ASK: Duration = Duration::from_secs(10);
+
+/// Waits for a future of the admin client, which runs on librdkafka's threads and wants no runtime.
+fn wait<T>(settings: &Settings, future: impl Future<Output = Result<T, KafkaError>>) -> Result<T, Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .map_err(|e| Error::Bug { what: "waiting for the broker", cause: Box::new(e) })?;
+    runtime.block_on(future).map_err(|e| Fault::of("changing topics", &e).into_error(&settings.brokers))
+}
+
+fn client(settings: &Settings) -> Result<AdminClient<Quiet>, Error> {
+    settings
+        .base()
+        .create_with_context(Quiet::default())
+        .map_err(|e| Fault::of("creating the admin client", &e).into_error(&settings.brokers))
+}
+
+fn options() -> AdminOptions {
+    AdminOptions::new().request_timeout(Some(ASK)).operation_timeout(Some(ASK))
+}
+
+/// The named topics, without those that do not exist.
+pub(super) fn topics(settings: &Settings, asker: &BaseConsumer<Quiet>, names: &[&str]) -> Result<Vec<Topic>, Error> {
+    let mut found = Vec::new();
+    for name in names {
+        let metadata = asker
+            .fetch_metadata(Some(name), ASK)
+            .map_err(|e| Fault::of("reading topics", &e).into_error(&settings.brokers))?;
+        for topic in metadata.topics() {
+            match topic.error().map(Code::from) {
+                None => {}
+                Some(Code::UnknownTopic | Code::UnknownTopicOrPartition) => continue,
+                Some(code) => {
+                    return Err(Fault::of("reading topics", &KafkaError::MetadataFetch(code)).into_error(&settings.brokers));
+                }
+            }
+            let partitions = i32::try_from(topic.partitions().len()).unwrap_or(i32::MAX);
+            let replicas = topic.partitions().first().map_or(0, |p| p.replicas().len());
+            found.push(Topic {
+                name: topic.name().to_owned(),
+                partitions,
+                replication: i32::try_from(replicas).unwrap_or(i32::MAX),
+                config: BTreeMap::new(),
+            });
+        }
+    }
+    let configs = configs(settings, &found.iter().map(|t| t.name.as_str()).collect::<Vec<_>>(), |_| true)?;
+    for topic in &mut found {
+        topic.config = configs.get(&topic.name).cloned().unwrap_or_default();
+    }
+    Ok(found)
+}
+
+/// The configuration of topics, as far as its source is wanted.
+fn configs(
+    settings: &Settings,
+    names: &[&str],
+    wanted: impl Fn(&ConfigSource) -> bool,
+) -> Result<BTreeMap<String, BTreeMap<String, String>>, Error> {
+    if names.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let admin = client(settings)?;
+    let resources: Vec<ResourceSpecifier<'_>> = names.iter().map(|name| ResourceSpecifier::Topic(name)).collect();
+    let described = wait(settings, admin.describe_configs(&resources, &options()))?;
+    let mut all = BTreeMap::new();
+    for (name, resource) in names.iter().zip(described) {
+        let resource = resource
+            .map_err(|code| Fault::of("reading configuration", &KafkaError::AdminOp(code)).into_error(&settings.brokers))?;
+        let entries = resource.entries.into_iter().filter(|entry| wanted(&entry.source));
+        all.insert((*name).to_owned(), entries.filter_map(|e| e.value.map(|value| (e.name, value))).collect());
+    }
+    Ok(all)
+}
+
+/// Makes one change.
+pub(super) fn apply(settings: &Settings, change: &TopicChange) -> Result<(), Error> {
+    let admin = client(settings)?;
+    let results: Vec<Result<(), Code>> = match change {
+        TopicChange::Create { name, partitions, replication, config } => {
+            let mut topic = NewTopic::new(name, *partitions, TopicReplication::Fixed(replication.unwrap_or(-1)));
+            for (key, value) in config {
+                topic = topic.set(key, value);
+            }
+            let done = wait(settings, admin.create_topics([&topic], &options()))?;
+            done.into_iter().map(|r| r.map(drop).map_err(|(_, code)| code)).collect()
+        }
+        TopicChange::Grow { name, partitions } => {
+            let grown = NewPartitions::new(name, usize::try_from(*partitions).unwrap_or(0));
+            let done = wait(settings, admin.create_partitions([&grown], &options()))?;
+            done.into_iter().map(|r| r.map(drop).map_err(|(_, code)| code)).collect()
+        }
+        TopicChange::Configure { name, config } => {
+            // AlterConfigs replaces everything that was set on the topic, so what is to stay is sent along.
+            let mut all =
+                configs(settings, &[name], |source| *source == ConfigSource::DynamicTopic)?.remove(name).unwrap_or_default();
+            all.extend(config.clone());
+            let mut altered = AlterConfig::new(ResourceSpecifier::Topic(name));
+            for (key, value) in &all {
+                altered = altered.set(key, value);
+            }
+            let done = wait(settings, admin.alter_configs([&altered], &options()))?;
+            done.into_iter().map(|r| r.map(drop).map_err(|(_, code)| code)).collect()
+        }
+    };
+    let action = match change {
+        TopicChange::Create { name, .. } => format!("create topic `{name}`"),
+        TopicChange::Grow { name, partitions } => format!("give topic `{name}` {partitions} partitions"),
+        TopicChange::Configure { name, .. } => format!("configure topic `{name}`"),
+    };
+    match results.into_iter().find_map(Result::err) {
+        None => Ok(()),
+        Some(code) if is_away(code) => Err(Fault::of("changing topics", &KafkaError::AdminOp(code)).into_error(&settings.brokers)),
+        Some(Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed) => {
+            Err(Error::Denied { operation: "Create or Alter", resource: format!("topic `{}`", change.topic()) })
+        }
+        Some(code) => Err(Error::Refused { action, cause: Box::new(KafkaError::AdminOp(code)) }),
+    }
+}
+
+/// A group's positions against the ends of the topics' partitions.
+pub(super) fn progress(
+    settings: &Settings,
+    asker: &BaseConsumer<Quiet>,
+    group: &str,
+    topics: &[&str],
+) -> Result<Vec<Progress>, Error> {
+    let away = |call, e: &KafkaError| Fault::of(call, e).into_error(&settings.brokers);
+    let mut list = TopicPartitionList::new();
+    for name in topics {
+        let metadata = asker.fetch_metadata(Some(name), ASK).map_err(|e| away("reading topics", &e))?;
+        for topic in metadata.topics() {
+            for partition in topic.partitions() {
+                list.add_partition(topic.name(), partition.id());
+            }
+        }
+    }
+    if list.count() == 0 {
+        return Ok(Vec::new());
+    }
+    let mut config = settings.reader("read_committed");
+    config.set("group.id", group);
+    let of_group: BaseConsumer<Quiet> =
+        config.create_with_context(Quiet::default()).map_err(|e| away("creating a client", &e))?;
+    let committed = of_group.committed_offsets(list, ASK).map_err(|e| away("reading committed positions", &e))?;
+    let mut all = Vec::new();
+    for element in committed.elements() {
+        let (start, end): (Offset, Offset) = of_group
+            .fetch_watermarks(element.topic(), element.partition(), ASK)
+            .map_err(|e| away("reading a partition's bounds", &e))?;
+        let position = match element.offset() {
+            Place::Offset(offset) => Some(offset),
+            _ => None,
+        };
+        all.push(Progress { partition: Partition::new(element.topic(), element.partition()), position, start, end });
+    }
+    Ok(all)
+}

@@ -1,0 +1,253 @@
+//! A place in a consumer group of Apache Kafka: [`Client`]'s signals become [`Polled`], faults become errors by class.
+//!
+//! An assignment is handed on when its stable positions are known, and only then given to librdkafka, paused: no event can
+//! come that was read from a place nobody decided on. `auto.offset.reset` is `error` for the same reason.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use rdkafka::types::RDKafkaErrorCode as Code;
+
+use super::client::{Client, Signal, Start};
+use super::commit;
+use super::errors::{Demand, Fault, is_away};
+use super::watchdog::Guard;
+use crate::broker::{
+    CommitError, Committed, Error, From, Member, Membership, Polled, Position, Transaction,
+};
+use crate::event::{Event, Partition};
+
+/// How long positions and bounds may take before the poll returns and they are asked for again.
+const ASK: Duration = Duration::from_secs(5);
+/// How long the consumer may fail to reach the broker before polls report it.
+const AWAY_AFTER: Duration = Duration::from_secs(2);
+
+/// A membership over a client.
+pub(super) struct KafkaMembership<C> {
+    client: C,
+    member: Member,
+    endpoint: String,
+    guard: Guard,
+    owned: BTreeSet<Partition>,
+    /// An assignment whose positions are not known yet.
+    pending: Option<Vec<Partition>>,
+    /// A revocation that came while events were gathered: the next poll reports it.
+    revoked: Option<Polled>,
+    /// Since when the consumer has reported nothing but a broker that is away.
+    away: Option<Instant>,
+}
+
+impl<C: Client> KafkaMembership<C> {
+    pub(super) fn new(client: C, member: Member, endpoint: String, guard: Guard) -> Self {
+        Self {
+            client,
+            member,
+            endpoint,
+            guard,
+            owned: BTreeSet::new(),
+            pending: None,
+            revoked: None,
+            away: None,
+        }
+    }
+
+    /// Takes the pending assignment, once its positions are known.
+    fn settle(&mut self, partitions: Vec<Partition>) -> Result<Polled, Error> {
+        let found = match self.guard.watch(|| self.client.committed(&partitions, ASK)) {
+            Ok(found) => found,
+            Err(fault) => return self.put_off(partitions, fault),
+        };
+        let mut starts = BTreeMap::new();
+        let mut positions = BTreeMap::new();
+        for partition in &partitions {
+            let position = found.get(partition).cloned().unwrap_or_default();
+            let (start, position) = match self.start(partition, position) {
+                Ok(start) => start,
+                Err(Asked::Fault(fault)) => return self.put_off(partitions, fault),
+                Err(Asked::Error(error)) => return Err(error),
+            };
+            starts.insert(partition.clone(), start);
+            positions.insert(partition.clone(), position);
+        }
+        self.client.assign(&starts).map_err(|fault| fault.into_error(&self.endpoint))?;
+        self.owned = partitions.into_iter().collect();
+        Ok(Polled::Assigned(positions))
+    }
+
+    /// Keeps the assignment for the next poll when the broker is away; anything else is an error.
+    fn put_off(&mut self, partitions: Vec<Partition>, fault: Fault) -> Result<Polled, Error> {
+        if fault.demand == Demand::Retry {
+            self.pending = Some(partitions);
+        }
+        Err(fault.into_error(&self.endpoint))
+    }
+
+    /// Where to begin in a partition, refused when what lies there was deleted unread.
+    fn start(&mut self, partition: &Partition, position: Position) -> Result<(Start, Position), Asked> {
+        let Some(next) = position.next else {
+            return match self.member.topics.get(&partition.topic).copied().unwrap_or_default() {
+                From::Earliest => Ok((Start::Oldest, position)),
+                From::Latest => {
+                    let (_, end) = self.client.bounds(partition, ASK)?;
+                    Ok((Start::At(end), Position { next: Some(end), ..position }))
+                }
+            };
+        };
+        let (earliest, end) = self.client.bounds(partition, ASK)?;
+        if next < earliest {
+            return Err(Error::OffsetGone { partition: partition.clone(), wanted: next, earliest }.into());
+        }
+        if next > end {
+            // Not an error by itself: `end` is that of committed records, and ours may follow it at once.
+            tracing::debug!(%partition, next, end, "the position lies beyond what is committed");
+        }
+        Ok((Start::At(next), position))
+    }
+
+    fn error(&mut self, fault: Fault, fatal: bool) -> Result<Option<Polled>, Error> {
+        match fault.code {
+            Code::FencedInstanceId | Code::Fenced => Err(Error::Fenced { name: self.member.name.clone() }),
+            _ if fatal => Err(Error::Bug { what: "the consumer died", cause: fault.boxed() }),
+            Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition => {
+                Err(Error::NoSuchTopic { topic: self.member.topics.keys().map(AsRef::as_ref).collect::<Vec<_>>().join(", ") })
+            }
+            Code::OffsetOutOfRange | Code::AutoOffsetReset => Err(self.gone(fault)),
+            Code::BadMessage | Code::BadCompression | Code::InvalidMessage => {
+                let partition = self.owned.first().cloned().unwrap_or_else(|| Partition::new("?", 0));
+                Err(Error::Corrupt { partition, cause: fault.boxed() })
+            }
+            // A handler held the thread for too long. The group takes the partitions; librdkafka reports that next.
+            Code::PollExceeded => {
+                tracing::error!(limit = ?self.member.poll_interval_max, "an event took longer than a member may stay silent");
+                Ok(None)
+            }
+            code if is_away(code) => {
+                let since = *self.away.get_or_insert_with(Instant::now);
+                if since.elapsed() >= AWAY_AFTER { Err(fault.into_error(&self.endpoint)) } else { Ok(None) }
+            }
+            _ => Err(fault.into_error(&self.endpoint)),
+        }
+    }
+
+    /// Which partition's position is out of range: librdkafka's event does not say.
+    fn gone(&mut self, fault: Fault) -> Error {
+        let owned: Vec<Partition> = self.owned.iter().cloned().collect();
+        let Ok(found) = self.client.committed(&owned, ASK) else {
+            return Error::Bug { what: "a position is out of range", cause: fault.boxed() };
+        };
+        for (partition, position) in found {
+            let Some(next) = position.next else { continue };
+            let Ok((earliest, end)) = self.client.bounds(&partition, ASK) else { continue };
+            if next < earliest {
+                return Error::OffsetGone { partition, wanted: next, earliest };
+            }
+            if next > end {
+                return Error::Shrunk { partition, expected: next, end };
+            }
+        }
+        Error::Bug { what: "a position is out of range", cause: fault.boxed() }
+    }
+
+    /// Puts what a signal says about the assignment into this membership's own state.
+    fn revoke(&mut self, partitions: Vec<Partition>, lost: bool) -> Polled {
+        self.pending = None;
+        for partition in &partitions {
+            self.owned.remove(partition);
+        }
+        Polled::Revoked { partitions, lost }
+    }
+}
+
+impl<C: Client> Membership for KafkaMembership<C> {
+    fn poll(&mut self, wait: Duration) -> Result<Polled, Error> {
+        if let Some(revoked) = self.revoked.take() {
+            return Ok(revoked);
+        }
+        if let Some(partitions) = self.pending.take() {
+            // The group may have changed its mind in the meantime; its word comes first.
+            match self.client.poll(Duration::ZERO) {
+                Signal::Revoked { partitions, lost } => return Ok(self.revoke(partitions, lost)),
+                Signal::Assigned(newer) => return self.settle(newer),
+                _ => return self.settle(partitions),
+            }
+        }
+        let mut events: Vec<Event> = Vec::new();
+        let mut bytes = 0_usize;
+        loop {
+            let wait = if events.is_empty() { wait } else { Duration::ZERO };
+            match self.client.poll(wait) {
+                Signal::Nothing => break,
+                Signal::Event(event) => {
+                    self.away = None;
+                    bytes = bytes.saturating_add(event.size_bytes());
+                    events.push(*event);
+                    if events.len() >= self.member.events_max || bytes >= self.member.bytes_max {
+                        break;
+                    }
+                }
+                Signal::Assigned(partitions) => {
+                    self.away = None;
+                    if events.is_empty() {
+                        return self.settle(partitions);
+                    }
+                    self.pending = Some(partitions);
+                    break;
+                }
+                Signal::Revoked { partitions, lost } => {
+                    // Events gathered in this very poll were handed to nobody: those of lost partitions are dropped.
+                    events.retain(|event| !partitions.contains(&event.partition));
+                    let revoked = self.revoke(partitions, lost);
+                    if events.is_empty() {
+                        return Ok(revoked);
+                    }
+                    self.revoked = Some(revoked);
+                    break;
+                }
+                Signal::Fault { fault, fatal } => match self.error(fault, fatal)? {
+                    Some(polled) => return Ok(polled),
+                    None if events.is_empty() => return Ok(Polled::Idle),
+                    None => break,
+                },
+            }
+        }
+        Ok(if events.is_empty() { Polled::Idle } else { Polled::Events(events) })
+    }
+
+    fn pause(&mut self, partitions: &[Partition]) -> Result<(), Error> {
+        self.client.pause(partitions).map_err(|fault| fault.into_error(&self.endpoint))
+    }
+
+    fn resume(&mut self, partitions: &[Partition]) -> Result<(), Error> {
+        self.client.resume(partitions).map_err(|fault| fault.into_error(&self.endpoint))
+    }
+
+    fn commit(&mut self, transaction: &Transaction) -> Result<Committed, CommitError> {
+        // A transaction that touches what this member does not own has no fence for it.
+        if let Some(foreign) = transaction.positions().keys().find(|p| !self.owned.contains(*p)) {
+            return Err(CommitError::Stale { cause: format!("{foreign} is not ours").into() });
+        }
+        commit::commit(&mut self.client, transaction, &self.member.pulse, &self.guard)
+    }
+
+    fn leave(mut self: Box<Self>, within: Duration) -> Result<(), Error> {
+        self.client.close(within).map_err(|fault| fault.into_error(&self.endpoint))
+    }
+}
+
+/// Why a start could not be found.
+enum Asked {
+    Fault(Fault),
+    Error(Error),
+}
+
+impl std::convert::From<Fault> for Asked {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+impl std::convert::From<Error> for Asked {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}

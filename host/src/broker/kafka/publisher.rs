@@ -1,0 +1,87 @@
+//! What ingress writes with: an idempotent producer outside any transaction.
+//!
+//! A record is stored when the broker has said so with `acks=all`, refused when the broker or the client says that it will
+//! never be taken, and of unknown fate when no answer came: librdkafka may have sent it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::producer::{FutureProducer, FutureRecord};
+use rdkafka::util::TokioRuntime;
+
+use super::context::Quiet;
+use super::errors::{Fault, is_away, is_refused};
+use super::rdkafka_client::headers_of;
+use super::settings::Settings;
+use crate::broker::{Error, Promise, PublishError, Publisher, Stored};
+use crate::event::Record;
+
+type Producer = FutureProducer<Quiet, TokioRuntime>;
+
+/// A publisher over a producer of its own.
+pub(super) struct KafkaPublisher {
+    producer: Producer,
+    reachable: Arc<AtomicBool>,
+}
+
+impl KafkaPublisher {
+    pub(super) fn new(settings: &Settings, reachable: Arc<AtomicBool>) -> Result<Self, Error> {
+        let producer = settings
+            .publisher()
+            .create_with_context(Quiet::default())
+            .map_err(|e| Fault::of("creating the publisher", &e).into_error(&settings.brokers))?;
+        Ok(Self { producer, reachable })
+    }
+}
+
+impl Publisher for KafkaPublisher {
+    fn publish(&self, record: Record) -> Promise<Result<Stored, PublishError>> {
+        let mut sent: FutureRecord<'_, [u8], [u8]> = FutureRecord::to(&record.topic);
+        sent.partition = record.partition;
+        sent.key = record.key.as_deref();
+        sent.payload = record.value.as_deref();
+        sent.headers = headers_of(&record.headers);
+        // Queued here and now: the order of calls is the order of records.
+        let queued = self.producer.send_result(sent).map_err(|(error, _)| unsent(&error));
+        Box::pin(async move {
+            match queued?.await {
+                Ok(Ok(delivery)) => Ok(Stored { partition: delivery.partition, offset: delivery.offset }),
+                Ok(Err((error, _))) => Err(undelivered(&error)),
+                Err(canceled) => Err(PublishError::Unknown { cause: Box::new(canceled) }),
+            }
+        })
+    }
+
+    fn is_reachable(&self) -> bool {
+        self.reachable.load(Ordering::Relaxed)
+    }
+}
+
+/// An error from the queue: nothing was sent.
+fn unsent(error: &KafkaError) -> PublishError {
+    let fault = Fault::of("queueing a record", error);
+    match fault.code {
+        code if is_refused(code) => refused(fault),
+        _ => PublishError::Away { cause: fault.boxed() },
+    }
+}
+
+/// An error from delivery.
+fn undelivered(error: &KafkaError) -> PublishError {
+    let fault = Fault::of("storing a record", error);
+    match fault.code {
+        code if is_refused(code) => refused(fault),
+        Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::TopicAuthorizationFailed => {
+            PublishError::Away { cause: fault.boxed() }
+        }
+        // Time-outs and broken connections alike: it may have been stored just before.
+        code if is_away(code) => PublishError::Unknown { cause: fault.boxed() },
+        _ => PublishError::Unknown { cause: fault.boxed() },
+    }
+}
+
+fn refused(fault: Fault) -> PublishError {
+    let too_large = matches!(fault.code, Code::MessageSizeTooLarge | Code::InvalidMessageSize | Code::MessageBatchTooLarge);
+    PublishError::Refused { too_large, cause: fault.boxed() }
+}

@@ -1,0 +1,193 @@
+//! Reading a changelog up to its end, whatever transactions are open in it.
+//!
+//! The end is the high watermark, read uncommitted: the newest committed record may lie behind an open transaction of a
+//! dead writer, and a reader that stops at the last stable offset would restore state that is too old. So a replay first
+//! waits until everything before that end is decided, then reads committed records until the partition's end. One reader
+//! serves all replays of a host, one after the other.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use rdkafka::Offset as Place;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::topic_partition_list::TopicPartitionList;
+
+use super::context::{Quiet, lock};
+use super::errors::Fault;
+use super::rdkafka_client::{Names, event_of};
+use super::settings::Settings;
+use crate::broker::{Error, Replay, Replayed};
+use crate::event::{Event, Offset, Partition};
+
+/// One question to the broker.
+const ASK: Duration = Duration::from_secs(5);
+/// How long to wait before asking again whether an open transaction has ended.
+const OPEN_WAIT: Duration = Duration::from_millis(50);
+/// At most this many records a call.
+const RECORDS_MAX: usize = 1000;
+/// At most this many idle readers are kept.
+const READERS_MAX: usize = 4;
+
+/// What replays of one host share.
+pub(super) struct Readers {
+    settings: Settings,
+    idle: Mutex<Vec<BaseConsumer<Quiet>>>,
+}
+
+impl Readers {
+    pub(super) fn new(settings: Settings) -> Self {
+        Self { settings, idle: Mutex::new(Vec::new()) }
+    }
+
+    fn take(&self) -> Result<BaseConsumer<Quiet>, Fault> {
+        if let Some(reader) = lock(&self.idle).pop() {
+            return Ok(reader);
+        }
+        self.settings
+            .reader("read_committed")
+            .create_with_context(Quiet::default())
+            .map_err(|e| Fault::of("creating a reader", &e))
+    }
+
+    fn give_back(&self, reader: BaseConsumer<Quiet>) {
+        // A reader that cannot let go of its partition is dropped.
+        if reader.unassign().is_ok() {
+            let mut idle = lock(&self.idle);
+            if idle.len() < READERS_MAX {
+                idle.push(reader);
+            }
+        }
+    }
+}
+
+/// How far a replay is.
+enum Stage {
+    /// Something before the end is undecided.
+    Open,
+    /// Reading.
+    Reading,
+    /// All was read.
+    Done,
+}
+
+/// One replay.
+pub(super) struct KafkaReplay {
+    readers: Arc<Readers>,
+    reader: Option<BaseConsumer<Quiet>>,
+    partition: Partition,
+    from: Offset,
+    end: Offset,
+    stage: Stage,
+    names: Names,
+}
+
+impl KafkaReplay {
+    /// `start` and `end` are the partition's bounds, read uncommitted.
+    pub(super) fn new(
+        readers: &Arc<Readers>,
+        partition: &Partition,
+        from: Offset,
+        (start, end): (Offset, Offset),
+    ) -> Result<Self, Error> {
+        if from > end {
+            return Err(Error::Shrunk { partition: partition.clone(), expected: from, end });
+        }
+        let from = from.max(start);
+        let stage = if from == end { Stage::Done } else { Stage::Open };
+        Ok(Self {
+            readers: Arc::clone(readers),
+            reader: None,
+            partition: partition.clone(),
+            from,
+            end,
+            stage,
+            names: Names::default(),
+        })
+    }
+
+    fn endpoint(&self) -> String {
+        self.readers.settings.brokers.clone()
+    }
+
+    fn fault(&self, fault: Fault) -> Error {
+        fault.into_error(&self.endpoint())
+    }
+
+    /// Begins to read once all before the end is decided.
+    fn open(&mut self, wait: Duration) -> Result<Replayed, Error> {
+        let reader = match self.reader.take() {
+            Some(reader) => reader,
+            None => self.readers.take().map_err(|f| self.fault(f))?,
+        };
+        // A read-committed client is told the last stable offset for the high watermark.
+        let stable = reader
+            .fetch_watermarks(&self.partition.topic, self.partition.number, ASK)
+            .map_err(|e| self.fault(Fault::of("reading the last stable offset", &e)));
+        match stable {
+            Ok((_, stable)) if stable >= self.end => {
+                let mut list = TopicPartitionList::new();
+                list.add_partition_offset(&self.partition.topic, self.partition.number, Place::Offset(self.from))
+                    .and_then(|()| reader.assign(&list))
+                    .map_err(|e| self.fault(Fault::of("assigning a reader", &e)))?;
+                self.reader = Some(reader);
+                self.stage = Stage::Reading;
+                self.read(wait)
+            }
+            Ok(_) => {
+                self.reader = Some(reader);
+                std::thread::sleep(wait.min(OPEN_WAIT));
+                Ok(Replayed::Waiting)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn read(&mut self, wait: Duration) -> Result<Replayed, Error> {
+        let Some(reader) = &self.reader else {
+            return Err(Error::Bug { what: "a replay without a reader", cause: self.partition.to_string().into() });
+        };
+        let until = Instant::now() + wait;
+        let mut records: Vec<Event> = Vec::new();
+        loop {
+            let left = if records.is_empty() { until.saturating_duration_since(Instant::now()) } else { Duration::ZERO };
+            match reader.poll(left) {
+                Some(Ok(message)) => {
+                    let event = event_of(&message, &mut self.names);
+                    self.from = event.offset + 1;
+                    records.push(event);
+                    if records.len() >= RECORDS_MAX {
+                        return Ok(Replayed::Records(records));
+                    }
+                }
+                Some(Err(KafkaError::PartitionEOF(_))) => {
+                    self.stage = Stage::Done;
+                    self.from = self.from.max(self.end);
+                    if let Some(reader) = self.reader.take() {
+                        self.readers.give_back(reader);
+                    }
+                    return Ok(if records.is_empty() { Replayed::Done { next: self.from } } else { Replayed::Records(records) });
+                }
+                Some(Err(error)) => {
+                    let fault = Fault::of("replaying", &error);
+                    if records.is_empty() {
+                        return Err(self.fault(fault));
+                    }
+                    return Ok(Replayed::Records(records));
+                }
+                None if records.is_empty() => return Ok(Replayed::Waiting),
+                None => return Ok(Replayed::Records(records)),
+            }
+        }
+    }
+}
+
+impl Replay for KafkaReplay {
+    fn next(&mut self, wait: Duration) -> Result<Replayed, Error> {
+        match self.stage {
+            Stage::Open => self.open(wait),
+            Stage::Reading => self.read(wait),
+            Stage::Done => Ok(Replayed::Done { next: self.from }),
+        }
+    }
+}

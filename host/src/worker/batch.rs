@@ -1,0 +1,158 @@
+//! Handling a batch: events go in, verdicts come out, in the order of the events.
+//!
+//! Each event is handled by every function that reads its topic; each pair of event and function is one [`Work`] with one
+//! verdict. Later events of the batch see the state that earlier ones left. A batch that runs out of time stops between two
+//! events: what was not begun is handled in the next one. Nothing here talks to the broker.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::plan::{Plan, Planned};
+use super::state::Store;
+use super::verdict::{Next, Verdict, decide};
+use super::{Clock, Stores};
+use crate::app::schemas::Mismatch;
+use crate::event::{Class, Digest, Effects, Event, Failure, Outcome};
+use crate::invocation::{Call, Handler, View};
+
+/// One event for one function.
+#[derive(Debug)]
+pub struct Work {
+    /// The event's index in the batch.
+    pub event: usize,
+    /// The function's index in the plan.
+    pub function: usize,
+    /// Which version handled it.
+    pub version: Digest,
+    /// What becomes of it.
+    pub verdict: Verdict,
+    /// When it failed, in milliseconds since the Unix epoch; 0 when it did not.
+    pub failed_at_ms: u64,
+}
+
+/// A batch after its handlers.
+#[derive(Debug, Default)]
+pub struct Handled {
+    /// One for each event and function that reads it.
+    pub works: Vec<Work>,
+    /// How many of the events were handled.
+    pub events: usize,
+}
+
+/// Failures that were decided after a first attempt to commit, by event and function.
+pub type Decided = BTreeMap<(usize, usize), Failure>;
+
+/// What a batch is handled with.
+pub struct Handling<'a> {
+    /// The group's work.
+    pub plan: &'a Plan,
+    /// The version of each function of the plan, by index.
+    pub versions: &'a [Arc<dyn Handler>],
+    /// What is known already.
+    pub decided: &'a Decided,
+    /// Time, for limits and metrics.
+    pub clock: &'a dyn Clock,
+}
+
+impl Handling<'_> {
+    /// Handles `events` until they end or the batch's time does.
+    pub fn handle(&self, events: &[Event], stores: &mut Stores) -> Handled {
+        let begun = self.clock.now();
+        let mut handled = Handled::default();
+        for (index, event) in events.iter().enumerate() {
+            if index > 0 && self.clock.now().saturating_sub(begun) >= self.plan.limits.time_max {
+                break;
+            }
+            let readers = self.plan.readers.get(&event.partition.topic).map_or(&[][..], Vec::as_slice);
+            for function in readers {
+                if let (Some(planned), Some(handler)) = (self.plan.functions.get(*function), self.versions.get(*function)) {
+                    let origin = handled.works.len();
+                    let store = stores.entry((*function, event.partition.clone())).or_default();
+                    let verdict = match self.decided.get(&(index, *function)) {
+                        Some(failure) => Verdict::Fail { failure: failure.clone(), attempts: 1 },
+                        None => self.attempt(planned, handler.as_ref(), event, store),
+                    };
+                    handled.works.push(self.work(index, *function, handler.digest(), verdict, store, origin));
+                }
+            }
+            handled.events = index + 1;
+        }
+        handled
+    }
+
+    /// Notes a verdict; state changes of an applied one are laid over the store at once, for the events that follow.
+    fn work(
+        &self,
+        event: usize,
+        function: usize,
+        version: Digest,
+        mut verdict: Verdict,
+        store: &mut Arc<Store>,
+        origin: usize,
+    ) -> Work {
+        let mut failed_at_ms = 0;
+        match &mut verdict {
+            Verdict::Apply(effects) if !effects.changes.is_empty() => {
+                Arc::make_mut(store).lay(std::mem::take(&mut effects.changes), origin);
+            }
+            Verdict::Apply(_) => {}
+            Verdict::Fail { .. } => failed_at_ms = self.clock.wall_ms(),
+        }
+        Work { event, function, version, verdict, failed_at_ms }
+    }
+
+    /// Invokes until there is a verdict.
+    fn attempt(&self, planned: &Planned, handler: &dyn Handler, event: &Event, store: &Arc<Store>) -> Verdict {
+        let seed = planned.seed(event);
+        let mut attempt = 1;
+        loop {
+            let began = self.clock.now();
+            let state: Arc<dyn View> = Arc::<Store>::clone(store);
+            let outcome = handler.handle(Call { event, function: &planned.function, seed, state });
+            planned.metrics.invocation(self.clock.now().saturating_sub(began));
+            match decide(self.check(outcome), attempt, &planned.function.retry) {
+                Next::Decided(verdict) => {
+                    if let Verdict::Fail { failure, attempts } = &verdict {
+                        tracing::debug!(
+                            function = planned.function.name, class = %failure.class, attempts, topic = %event.partition.topic,
+                            partition = event.partition.number, offset = event.offset, "the event failed",
+                        );
+                    }
+                    return verdict;
+                }
+                Next::Wait(wait) => {
+                    planned.metrics.retry();
+                    self.clock.sleep(wait);
+                    attempt += 1;
+                }
+            }
+        }
+    }
+
+    /// Holds what a function wants to publish against the schemas of its topics.
+    fn check(&self, outcome: Outcome) -> Outcome {
+        match outcome {
+            Outcome::Completed(effects) => match self.mismatch(&effects) {
+                None => Outcome::Completed(effects),
+                Some(reason) => Outcome::Failed(Failure::new(Class::SchemaMismatch, reason)),
+            },
+            other => other,
+        }
+    }
+
+    fn mismatch(&self, effects: &Effects) -> Option<String> {
+        effects.outputs.iter().find_map(|output| {
+            let schema = self.plan.schemas.get(&output.topic)?;
+            let found = match &output.value {
+                None => "its value is null".to_owned(),
+                Some(value) => schema.check_bytes(value).err().map(|all| describe(&all))?,
+            };
+            Some(format!("an output to `{}` does not fit its schema: {found}", output.topic))
+        })
+    }
+}
+
+fn describe(mismatches: &[Mismatch]) -> String {
+    let all: Vec<String> = mismatches.iter().map(|m| format!("{}: {}", m.pointer, m.detail)).collect();
+    all.join("; ")
+}
