@@ -1,4 +1,14 @@
-//! All integration tests: one binary, so that they are linked once.
+//! All integration tests: one binary, one module a subject.
+//!
+//! Those that want a real Kafka get one from [`kafka::kafka`], or one of their own that they may kill.
+
+// All of it is test code, helpers included, as far as lints are concerned.
+#![cfg(test)]
 
 mod admin;
+mod conformance;
+mod guests;
 mod ingress;
+mod kafka;
+mod order_path;
+mod sandbox;
