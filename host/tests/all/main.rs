@@ -11,4 +11,3 @@ mod guests;
 mod ingress;
 mod kafka;
 mod order_path;
-mod sandbox;

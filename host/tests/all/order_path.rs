@@ -1,0 +1,12 @@
+//! The whole of it: orders posted over HTTP to real hosts, on a real Kafka, through the four functions.
+//!
+//! Hosts are processes of the built binary, and are killed as `kill -9` does. What is asserted is read from Kafka as a
+//! customer of its topics would read it: committed records only.
+
+mod events;
+mod hosts;
+mod kills;
+mod orders;
+mod outage;
+mod tools;
+mod world;
