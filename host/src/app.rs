@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::broker::From;
 
+pub mod fault;
 pub mod manifest;
 pub mod schemas;
 
@@ -62,6 +63,14 @@ impl App {
             f.input.iter().map(|topic| (self.changelog(&f.name, topic), Arc::clone(topic))).collect::<Vec<_>>()
         };
         self.functions.iter().flat_map(inputs).collect()
+    }
+
+    /// The file that holds a function's component: what `fnhost build` makes of a crate, or the file itself.
+    pub fn component_file(&self, function: &Function) -> PathBuf {
+        match &function.source {
+            Source::Crate(_) => self.root.join("build").join(&function.name).with_extension("wasm"),
+            Source::Component(file) => file.clone(),
+        }
     }
 
     /// The input topics of a group's functions.

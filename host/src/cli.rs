@@ -1,1 +1,149 @@
-pub fn main() -> std::process::ExitCode { std::process::ExitCode::SUCCESS }
+//! The command line: a file a verb.
+//!
+//! stdout is data, stderr is talk: what a verb found goes to stdout, so that it can be piped; progress, logs and errors
+//! go to stderr. Nothing is coloured. Every option can be given by an environment variable `FNHOST_…`. How a verb ends
+//! is an [`Exit`]; why it failed is a [`Failure`], which one printer prints.
+
+use std::io::{self, Write};
+use std::panic::AssertUnwindSafe;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use tracing_subscriber::EnvFilter;
+
+use crate::config;
+
+mod build;
+mod check;
+mod failure;
+mod kafka_args;
+mod run;
+mod run_args;
+mod topics;
+
+pub use failure::{Asked, Exit, Failure};
+pub use kafka_args::{Connection, KafkaArgs};
+pub use run_args::{Instance, RunArgs};
+
+/// How every verb ends.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0   done
+  1   something to mend: the app, the configuration or the broker
+  2   a command line that cannot be read
+  70  a fault of fnhost itself
+
+What is logged is FNHOST_LOG, such as FNHOST_LOG=info,fnhost=debug.";
+
+/// Runs event handlers as sandboxed WebAssembly components on Apache Kafka, one transaction an event
+#[derive(Debug, Parser)]
+#[command(name = "fnhost", version, after_help = EXIT_CODES, max_term_width = 110)]
+struct Cli {
+    #[command(flatten)]
+    log: LogArgs,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, clap::Args)]
+struct LogArgs {
+    /// How log lines are written
+    #[arg(long, global = true, value_enum, default_value_t, env = "FNHOST_LOG_FORMAT", value_name = "FORMAT")]
+    log_format: LogFormat,
+    /// Log more: -v for what happens to batches, -vv for every event
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum LogFormat {
+    /// For people
+    #[default]
+    Text,
+    /// A JSON object a line
+    Json,
+}
+
+/// How what a verb found is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people
+    #[default]
+    Text,
+    /// One JSON document
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Run(Box<RunArgs>),
+    Build(build::BuildArgs),
+    Check(check::CheckArgs),
+    Topics(topics::TopicsArgs),
+}
+
+/// Which app.
+#[derive(Clone, Debug, clap::Args)]
+pub struct AppArg {
+    /// The app: its folder, or its app.toml
+    #[arg(value_name = "APP", env = "FNHOST_APP")]
+    pub path: PathBuf,
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let exit = match Cli::try_parse() {
+        // The panic was printed; what it left behind is not looked at again.
+        Ok(cli) => std::panic::catch_unwind(AssertUnwindSafe(|| dispatch(cli))).unwrap_or(Exit::Internal),
+        Err(error) => {
+            // Help and version are no errors; when nobody hears them, nothing is lost.
+            error.print().ok();
+            if error.use_stderr() { Exit::Usage } else { Exit::Done }
+        }
+    };
+    exit.into()
+}
+
+fn dispatch(cli: Cli) -> Exit {
+    let mut out = io::stdout();
+    let done = start_log(&cli.log).map_err(Failure::from).and_then(|()| match cli.verb {
+        Verb::Run(args) => run::run(*args),
+        Verb::Build(args) => build::build(&args, &mut out),
+        Verb::Check(args) => check::check(&args, &mut out),
+        Verb::Topics(args) => topics::topics(&args, &mut out),
+    });
+    match done.and_then(|()| out.flush().map_err(Failure::from)) {
+        Ok(()) => Exit::Done,
+        Err(failure) => failure.print(&mut io::stderr().lock()),
+    }
+}
+
+/// Says something to people, on stderr.
+fn talk(line: &str) {
+    // When nobody hears it, nothing is lost.
+    writeln!(io::stderr().lock(), "{line}").ok();
+}
+
+fn start_log(args: &LogArgs) -> Result<(), config::Error> {
+    let more = match args.verbose {
+        0 => "info",
+        1 => "info,fnhost=debug",
+        _ => "debug,fnhost=trace",
+    };
+    let directives = match args.verbose {
+        0 => config::log_filter()?,
+        _ => None,
+    };
+    let filter = EnvFilter::try_new(directives.as_deref().unwrap_or(more))
+        .map_err(|error| config::Error::LogFilter { cause: error.into() })?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(false);
+    let started = match args.log_format {
+        LogFormat::Text => builder.try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+    };
+    started.map_err(|cause| config::Error::LogFilter { cause })
+}
+
+#[cfg(test)]
+mod tests;

@@ -21,8 +21,9 @@ use tokio::sync::{mpsc, watch as channel};
 use self::watch::Watch;
 use crate::admin::metrics::Metrics;
 use crate::admin::status::{self, Status};
-use crate::app::App;
+use super::{Asked, Failure, RunArgs};
 use crate::app::schemas::Schemas;
+use crate::app::{App, manifest};
 use crate::broker::kafka::Kafka;
 use crate::broker::{self, Broker, Member, Pulse};
 use crate::config::Secret;
@@ -36,6 +37,9 @@ use crate::worker::{self, Clock};
 use crate::{admin, ingress};
 
 pub mod watch;
+
+/// How many bytes of events a host holds ahead of its workers, all together.
+const PREFETCH_BYTES_MAX: usize = 16 << 20;
 
 /// What a host is run with.
 pub struct Settings {
@@ -71,14 +75,61 @@ struct Host {
     workers: Vec<JoinHandle<()>>,
 }
 
+/// A function whose component is none.
+#[derive(Debug, thiserror::Error)]
+#[error("function `{function}` cannot be loaded")]
+struct Unloadable {
+    function: String,
+    /// What mends it.
+    hint: String,
+    #[source]
+    error: sandbox::LoadError,
+}
+
 /// Why a worker, or the watch over the broker, ended the host.
 type Fatal = mpsc::Receiver<anyhow::Error>;
+
+/// Runs an app until it is told to end.
+///
+/// # Errors
+/// Whatever keeps it from starting, or ended it.
+pub(super) fn run(args: RunArgs) -> Result<(), Failure> {
+    let connection = args.kafka.resolve()?;
+    let manifest = manifest::read(&args.app.path)?;
+    let schemas = Schemas::load(&manifest.schemas)?;
+    let app = manifest.app.name.clone();
+    let asked = Asked { path: &args.app.path, app: &app, brokers: &connection.brokers };
+    let settings = Settings {
+        app: manifest.app,
+        schemas,
+        brokers: connection.brokers.clone(),
+        properties: connection.properties.as_map().clone(),
+        http: args.http,
+        admin: args.admin,
+        instance: args.instance.map(|instance| instance.as_str().to_owned()),
+        secret: Secret::resolve(args.secret_file.as_deref())?,
+        cache: args.cache,
+        drain_within: args.drain_time,
+        batch: BatchLimits::default(),
+        prefetch_bytes_max: PREFETCH_BYTES_MAX,
+    };
+    host(settings).map_err(|error| match error.downcast::<broker::Error>() {
+        Ok(error) => Failure::broker(error, &asked),
+        Err(error) => match error.downcast::<Unloadable>() {
+            Ok(error) => {
+                let hint = error.hint.clone();
+                Failure::fault(error).hint(hint)
+            }
+            Err(error) => Failure::fault(error),
+        },
+    })
+}
 
 /// Runs a host until it is told to end.
 ///
 /// # Errors
 /// What kept it from starting, what a worker could not go on from, or a drain that took too long.
-pub fn run(settings: Settings) -> anyhow::Result<()> {
+pub fn host(settings: Settings) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .thread_name("http")
@@ -185,8 +236,8 @@ fn load(settings: &Settings, status: &Status) -> anyhow::Result<Versions> {
     for function in &settings.app.functions {
         let file = settings.app.component_file(function);
         let version = sandbox.load_file(&file).map_err(|error| {
-            let hint = error.hint().unwrap_or_else(|| format!("fnhost check {}", settings.app.root.display()));
-            anyhow::Error::new(error).context(format!("function `{}` cannot be loaded (hint: {hint})", function.name))
+            let hint = error.hint().map_or_else(|| format!("fnhost check {}", settings.app.root.display()), Into::into);
+            Unloadable { function: function.name.clone(), hint, error }
         })?;
         let digest: Digest = version.digest();
         tracing::info!(function = function.name, version = digest.short(), "loaded");
@@ -294,13 +345,5 @@ fn poll_interval(plan: &Plan) -> Duration {
 fn report(fatal: &mpsc::Sender<anyhow::Error>, error: anyhow::Error) {
     if let Err(error) = fatal.try_send(error) {
         tracing::debug!(%error, "the host is ending already");
-    }
-}
-
-/// The hint for an error that ended a host.
-pub fn hint(error: &broker::Error, app: &str, brokers: &str) -> Option<String> {
-    match error {
-        broker::Error::NoSuchTopic { .. } => Some(format!("fnhost topics apply {app} --brokers {brokers}")),
-        _ => None,
     }
 }

@@ -181,7 +181,7 @@ impl Client for RdkafkaClient {
 
     fn send_offsets(&mut self, positions: &BTreeMap<Partition, Position>, within: Duration) -> Result<(), Fault> {
         const CALL: &str = "sending positions";
-        let mut list = list(positions.keys(), |p| positions.get(p).and_then(|p| p.next).map_or(Place::Invalid, Place::Offset))?;
+        let list = list(positions.keys(), |p| positions.get(p).and_then(|p| p.next).map_or(Place::Invalid, Place::Offset))?;
         for (partition, position) in positions {
             if let Some(mut element) = list.find_partition(&partition.topic, partition.number)
                 && !position.note.is_empty()

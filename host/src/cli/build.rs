@@ -1,0 +1,95 @@
+//! `fnhost build`: each function's crate becomes a component in the app's `build` folder.
+//!
+//! The work is cargo's, in the crate's own workspace, so that its lock file, profile and flags hold; what cargo says
+//! goes to stderr as it is. A component appears in `build` whole or not at all, and one that is the same as before is
+//! left as it was. Functions whose source is a `.wasm` file are not touched.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::path::Path;
+
+use anyhow::Context as _;
+use clap::Args;
+
+use super::{AppArg, Failure};
+use crate::app::{Source, manifest};
+use crate::event::Digest;
+
+mod cargo;
+
+use cargo::Package;
+
+/// Build the component of each function with cargo
+///
+/// Runs `cargo build --release --target wasm32-wasip2` for the crates of the app and puts what comes out into
+/// APP/build/FUNCTION.wasm. Prints name, version, size and path of each.
+#[derive(Debug, Args)]
+pub(super) struct BuildArgs {
+    #[command(flatten)]
+    app: AppArg,
+}
+
+/// Builds, and prints a line a function.
+pub(super) fn build(args: &BuildArgs, out: &mut dyn Write) -> Result<(), Failure> {
+    let manifest = manifest::read(&args.app.path)?;
+    let app = &manifest.app;
+    let mut packages: BTreeMap<&str, Package> = BTreeMap::new();
+    for function in &app.functions {
+        if let Source::Crate(folder) = &function.source {
+            let package = Package::find(folder).map_err(|error| no_crate(error, &function.name))?;
+            packages.insert(&function.name, package);
+        }
+    }
+    let built = cargo::build(packages.values())?;
+    let folder = app.root.join("build");
+    std::fs::create_dir_all(&folder).with_context(|| format!("{} cannot be made", folder.display())).map_err(fault)?;
+    let width = app.functions.iter().map(|f| f.name.len()).max().unwrap_or_default();
+    for function in &app.functions {
+        let file = app.component_file(function);
+        if let Some(package) = packages.get(function.name.as_str()) {
+            let artefact = built.get(&package.manifest).ok_or_else(|| no_component(&function.name, package))?;
+            put(artefact, &file).map_err(fault)?;
+        }
+        let bytes = std::fs::read(&file).with_context(|| format!("{} cannot be read", file.display())).map_err(fault)?;
+        let (name, digest) = (&function.name, Digest::of(&bytes).short());
+        writeln!(out, "{name:<width$}  {digest}  {:>9} bytes  {}", bytes.len(), file.display())?;
+    }
+    Ok(())
+}
+
+/// Copies `artefact` to `file`, whole or not at all.
+fn put(artefact: &Path, file: &Path) -> anyhow::Result<()> {
+    let bytes = std::fs::read(artefact).with_context(|| format!("{} cannot be read", artefact.display()))?;
+    if std::fs::read(file).is_ok_and(|there| there == bytes) {
+        return Ok(());
+    }
+    write_whole(&bytes, file).with_context(|| format!("{} cannot be written", file.display()))
+}
+
+fn write_whole(bytes: &[u8], file: &Path) -> io::Result<()> {
+    let folder = file.parent().unwrap_or(Path::new("."));
+    let mut new = tempfile::Builder::new();
+    #[cfg(unix)]
+    {
+        // Another user may run the host. What the umask takes away stays away.
+        use std::os::unix::fs::PermissionsExt as _;
+        new.permissions(std::fs::Permissions::from_mode(0o644));
+    }
+    let mut new = new.tempfile_in(folder)?;
+    new.write_all(bytes)?;
+    new.persist(file).map(drop).map_err(|error| error.error)
+}
+
+fn fault(error: anyhow::Error) -> Failure {
+    Failure::fault(error)
+}
+
+fn no_crate(error: anyhow::Error, function: &str) -> Failure {
+    Failure::fault(error.context(format!("function `{function}` has no crate that cargo can read")))
+        .hint("`source` in app.toml names the crate's folder, beside app.toml")
+}
+
+fn no_component(function: &str, package: &Package) -> Failure {
+    let error = anyhow::anyhow!("crate `{}` of function `{function}` made no component", package.name);
+    Failure::fault(error).hint(format!("add to {}:\n\n[lib]\ncrate-type = [\"cdylib\", \"rlib\"]", package.manifest.display()))
+}

@@ -1,0 +1,201 @@
+//! Why a verb failed, and how that is printed: `error:`, `caused by:` for each cause, a blank line, `hint:`.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use crate::app::fault::Faults;
+use crate::{broker, config};
+
+/// How the process ends. Written in `--help`: scripts rely on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// It did what was asked.
+    Done = 0,
+    /// Something that the user can mend: the app, the configuration, the broker.
+    Fault = 1,
+    /// A command line that cannot be read.
+    Usage = 2,
+    /// A fault of fnhost itself (`EX_SOFTWARE`).
+    Internal = 70,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Why a verb failed.
+#[derive(Debug)]
+pub struct Failure {
+    exit: Exit,
+    what: What,
+    hint: Option<String>,
+}
+
+#[derive(Debug)]
+enum What {
+    Error(anyhow::Error),
+    Faults(Faults),
+    /// Everything was said already, or nobody listens.
+    Quiet,
+}
+
+impl Failure {
+    /// Something that the user can mend.
+    pub fn fault(error: impl Into<anyhow::Error>) -> Self {
+        Self { exit: Exit::Fault, what: What::Error(error.into()), hint: None }
+    }
+
+    /// A fault of fnhost itself.
+    pub fn internal(error: impl Into<anyhow::Error>) -> Self {
+        let hint = Some(format!("this is a fault of fnhost {}: please report it", env!("CARGO_PKG_VERSION")));
+        Self { exit: Exit::Internal, what: What::Error(error.into()), hint }
+    }
+
+    /// Something that the user can mend, and that is printed already.
+    pub fn printed() -> Self {
+        Self { exit: Exit::Fault, what: What::Quiet, hint: None }
+    }
+
+    /// The same failure with what mends it.
+    #[must_use]
+    pub fn hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+
+    /// What the broker could not do, with what mends it.
+    pub fn broker(error: broker::Error, asked: &Asked<'_>) -> Self {
+        match asked.hint(&error) {
+            Some(hint) => Self::fault(error).hint(hint),
+            None => Self::internal(error),
+        }
+    }
+
+    /// The faults that it consists of, if it does.
+    pub fn faults(&self) -> Option<&Faults> {
+        match &self.what {
+            What::Faults(faults) => Some(faults),
+            What::Error(_) | What::Quiet => None,
+        }
+    }
+
+    /// Prints it, and says how the process is to end.
+    pub fn print(&self, out: &mut dyn Write) -> Exit {
+        if !matches!(self.what, What::Quiet) {
+            // When nobody hears it, the exit code still says it.
+            writeln!(out, "{self}").ok();
+        }
+        self.exit
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.what {
+            What::Error(error) => write_chain(f, error)?,
+            What::Faults(faults) => write!(f, "{faults}")?,
+            What::Quiet => {}
+        }
+        match &self.hint {
+            Some(hint) => write!(f, "\n\nhint: {hint}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The error and what lies beneath. What only repeats the line above it is left out.
+fn write_chain(f: &mut fmt::Formatter<'_>, error: &anyhow::Error) -> fmt::Result {
+    let mut last = error.to_string();
+    write!(f, "error: {last}")?;
+    for cause in error.chain().skip(1) {
+        let text = cause.to_string();
+        if !last.contains(&text) {
+            write!(f, "\n  caused by: {text}")?;
+        }
+        last = text;
+    }
+    Ok(())
+}
+
+impl From<Faults> for Failure {
+    fn from(faults: Faults) -> Self {
+        Self { exit: Exit::Fault, what: What::Faults(faults), hint: None }
+    }
+}
+
+impl From<config::Error> for Failure {
+    fn from(error: config::Error) -> Self {
+        let hint = error.hint();
+        Self { exit: Exit::Fault, what: What::Error(error.into()), hint }
+    }
+}
+
+/// Of writing to stdout: whoever read it may be gone, which is no fault.
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            return Self { exit: Exit::Done, what: What::Quiet, hint: None };
+        }
+        Self::fault(anyhow::Error::from(error).context("stdout cannot be written"))
+    }
+}
+
+/// What the broker was asked by a verb, for hints that can be pasted.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// The app's folder or file, as the user named it.
+    pub path: &'a Path,
+    /// The app's name.
+    pub app: &'a str,
+    /// `--brokers`.
+    pub brokers: &'a str,
+}
+
+impl Asked<'_> {
+    /// What mends it; `None` when that is not in the user's hands.
+    fn hint(&self, error: &broker::Error) -> Option<String> {
+        let Self { path, app, brokers } = *self;
+        let path = path.display();
+        let hint = match error {
+            broker::Error::Away { endpoint, .. } => format!(
+                "is Kafka running at {endpoint}, and does it advertise an address that can be reached from here? \
+                 --brokers names where to begin (now {brokers})"
+            ),
+            broker::Error::Unfit { .. } => "fnhost needs a broker with transactions: Apache Kafka 2.5 or later".into(),
+            broker::Error::Denied { operation, resource } => format!(
+                "allow the host's user {operation} on {resource} with kafka-acls.sh --bootstrap-server {brokers} --add; \
+                 all that the host itself owns begins with `{app}`, so a prefixed ACL covers it"
+            ),
+            broker::Error::NoSuchTopic { .. } => format!("fnhost topics apply {path} --brokers {brokers}"),
+            broker::Error::OffsetGone { partition, .. } => format!(
+                "raise `retention` of the topic in {path}, or stop its readers for less long; to go on from what is left: \
+                 kafka-consumer-groups.sh --bootstrap-server {brokers} --group {app} --topic {}:{} --reset-offsets \
+                 --to-earliest --execute",
+                partition.topic, partition.number
+            ),
+            broker::Error::Shrunk { partition, .. } => format!(
+                "was topic {} deleted and made again? positions and state belong to the old one: give the app another \
+                 name, or delete its group and changelogs too",
+                partition.topic
+            ),
+            broker::Error::Corrupt { partition, .. } => format!(
+                "look at it with kafka-dump-log.sh on the broker that leads {partition}; another replica may be whole"
+            ),
+            broker::Error::Fenced { name } => {
+                format!("stop the other process that runs as {name}, or give this one a name of its own with --instance")
+            }
+            broker::Error::Config { key, .. } => {
+                format!("correct `{key}`, given by --kafka or --kafka-file; librdkafka's CONFIGURATION.md lists all keys")
+            }
+            broker::Error::Refused { .. } => {
+                format!("change the topic in {path} to what the broker takes, then run it again: nothing is done twice")
+            }
+            broker::Error::Bug { .. } => return None,
+        };
+        Some(hint)
+    }
+}

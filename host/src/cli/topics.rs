@@ -1,0 +1,155 @@
+//! `fnhost topics`: makes the broker's topics what `app.toml` says.
+//!
+//! [`plan`] compares, without touching anything; `apply` does what it lists, one change after the other. Neither
+//! deletes anything. Adding partitions moves keys to other partitions than their state, so it is done only when asked
+//! for by `--grow`.
+
+use std::io::Write;
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use super::{AppArg, Asked, Failure, Format, KafkaArgs, talk};
+use crate::app::{App, manifest};
+use crate::broker::kafka::Kafka;
+use crate::broker::{Broker, Topic, TopicChange};
+
+mod plan;
+
+use plan::{Plan, plan};
+
+/// Make the broker's topics what app.toml says
+#[derive(Debug, Args)]
+pub(super) struct TopicsArgs {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Print what would change, and change nothing
+    Plan(PlanArgs),
+    /// Make topics and change their configuration; nothing is ever deleted
+    Apply(ApplyArgs),
+}
+
+#[derive(Debug, Args)]
+struct PlanArgs {
+    #[command(flatten)]
+    app: AppArg,
+    #[command(flatten)]
+    kafka: KafkaArgs,
+    /// How it is printed
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+#[derive(Debug, Args)]
+struct ApplyArgs {
+    #[command(flatten)]
+    app: AppArg,
+    #[command(flatten)]
+    kafka: KafkaArgs,
+    /// Add partitions too. Keys then map to other partitions, and functions do not find the state they wrote
+    #[arg(long)]
+    grow: bool,
+}
+
+/// Plans, or applies.
+pub(super) fn topics(args: &TopicsArgs, out: &mut dyn Write) -> Result<(), Failure> {
+    let (app_arg, kafka) = match &args.verb {
+        Verb::Plan(args) => (&args.app, &args.kafka),
+        Verb::Apply(args) => (&args.app, &args.kafka),
+    };
+    let app = manifest::load(&app_arg.path)?;
+    let connection = kafka.resolve()?;
+    let asked = Asked { path: &app_arg.path, app: &app.name, brokers: &connection.brokers };
+    let failed = |error| Failure::broker(error, &asked);
+    let broker = Kafka::connect(&connection.brokers, connection.properties.as_map(), &app.name).map_err(failed)?;
+    match &args.verb {
+        Verb::Plan(args) => {
+            let (plan, existing) = look(&app, &broker).map_err(failed)?;
+            match args.format {
+                Format::Json => writeln!(out, "{:#}", as_json(&plan))?,
+                Format::Text => print(&plan, &existing, out)?,
+            }
+            Ok(())
+        }
+        Verb::Apply(args) => apply(&app, &broker, args.grow, &asked, out),
+    }
+}
+
+fn look(app: &App, broker: &dyn Broker) -> Result<(Plan, Vec<Topic>), crate::broker::Error> {
+    let names = plan::names(app);
+    let existing = broker.topics(&names.iter().map(String::as_str).collect::<Vec<_>>())?;
+    Ok((plan(app, &existing), existing))
+}
+
+/// Does what is planned, printing each change once it is made.
+fn apply(app: &App, broker: &dyn Broker, grow: bool, asked: &Asked<'_>, out: &mut dyn Write) -> Result<(), Failure> {
+    let (plan, existing) = look(app, broker).map_err(|error| Failure::broker(error, asked))?;
+    warn(&plan);
+    for change in &plan.changes {
+        let line = describe(change, &existing);
+        if matches!(change, TopicChange::Grow { .. }) && !grow {
+            talk(&format!("left alone: {line}: add --grow to do it"));
+            continue;
+        }
+        broker.apply(std::slice::from_ref(change)).map_err(|error| Failure::broker(error, asked))?;
+        writeln!(out, "{line}")?;
+    }
+    if plan.changes.is_empty() {
+        talk("nothing to do: all topics are as app.toml has them");
+    }
+    Ok(())
+}
+
+fn print(plan: &Plan, existing: &[Topic], out: &mut dyn Write) -> Result<(), Failure> {
+    warn(plan);
+    for change in &plan.changes {
+        writeln!(out, "{}", describe(change, existing))?;
+    }
+    if plan.changes.is_empty() {
+        talk("nothing to do: all topics are as app.toml has them");
+    }
+    Ok(())
+}
+
+fn warn(plan: &Plan) {
+    for warning in &plan.warnings {
+        talk(&format!("warning: {warning}"));
+    }
+}
+
+/// A change in a line, with what was there before.
+fn describe(change: &TopicChange, existing: &[Topic]) -> String {
+    let before = existing.iter().find(|topic| topic.name == change.topic());
+    match change {
+        TopicChange::Create { name, partitions, replication, config } => {
+            let replicas = replication.map(|r| format!("  replication {r}")).unwrap_or_default();
+            let config: Vec<String> = config.iter().map(|(key, value)| format!("  {key}={value}")).collect();
+            format!("create     {name}  {partitions} partitions{replicas}{}", config.concat())
+        }
+        TopicChange::Grow { name, partitions } => {
+            let was = before.map(|topic| format!("{} -> ", topic.partitions)).unwrap_or_default();
+            format!("grow       {name}  {was}{partitions} partitions")
+        }
+        TopicChange::Configure { name, config } => {
+            let was = |key: &str| before.and_then(|topic| topic.config.get(key)).map_or("unset", String::as_str);
+            let config: Vec<String> =
+                config.iter().map(|(key, value)| format!("  {key} {} -> {value}", was(key))).collect();
+            format!("configure  {name}{}", config.concat())
+        }
+    }
+}
+
+fn as_json(plan: &Plan) -> Value {
+    let change = |change: &TopicChange| match change {
+        TopicChange::Create { name, partitions, replication, config } => json!({
+            "change": "create", "topic": name, "partitions": partitions, "replication": replication, "config": config,
+        }),
+        TopicChange::Grow { name, partitions } => json!({ "change": "grow", "topic": name, "partitions": partitions }),
+        TopicChange::Configure { name, config } => json!({ "change": "configure", "topic": name, "config": config }),
+    };
+    json!({ "changes": plan.changes.iter().map(change).collect::<Vec<_>>(), "warnings": plan.warnings })
+}
