@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fnhost::broker::{Broker, From, Member, Progress, PublishError, Stored, TopicChange};
+use fnhost::broker::{Broker, From, Member, Progress, PublishError, Pulse, Stored, TopicChange};
 use fnhost::event::{Event, Offset, Partition, Record};
 
 use super::{Fixture, Joined, Open, until};
@@ -79,6 +79,7 @@ impl World {
             events_max: 500,
             bytes_max: 1 << 20,
             prefetch_bytes_max: 4 << 20,
+            pulse: Pulse::default(),
         }
     }
 
