@@ -1,12 +1,7 @@
-//! All integration tests: one binary, so that they are linked once.
+//! All integration tests: one binary, one module a subject.
 
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test that cannot go on panics, and so do its helpers"
-)]
+// All of it is test code, helpers included, as far as lints are concerned.
+#![cfg(test)]
 
 mod admin;
 mod ingress;
