@@ -44,7 +44,7 @@ mod json;
 
 pub(crate) mod problem;
 mod request;
-pub mod server;
+pub(crate) mod server;
 
 pub use server::{Drained, Limits};
 
@@ -142,6 +142,8 @@ struct Target {
     id: json::Pointer,
     body: Arc<Schema>,
     event: Option<Arc<Schema>>,
+    /// For what an operator has to hear of, but not at every request.
+    log: request::Seldom,
 }
 
 impl Ingress {
@@ -166,8 +168,17 @@ impl Ingress {
                 return Err(Error::Twice { route: label });
             }
         }
-        let in_flight = Arc::new(Semaphore::new(options.requests_max));
-        Ok(Self { shared: Arc::new(Shared { routes, publisher, metrics, in_flight, options, clock }) })
+        let in_flight = Arc::new(Semaphore::new(options.requests_max.min(Semaphore::MAX_PERMITS)));
+        Ok(Self {
+            shared: Arc::new(Shared {
+                routes,
+                publisher,
+                metrics,
+                in_flight,
+                options,
+                clock,
+            }),
+        })
     }
 }
 
@@ -185,20 +196,35 @@ impl Target {
         }
         let path: Option<PathAndQuery> = route.path.parse().ok();
         if !path.is_some_and(|p| p.path() == route.path && route.path.starts_with('/')) {
-            return Err(unusable("path", &route.path, "it must begin with `/` and hold neither query nor blanks"));
+            return Err(unusable(
+                "path",
+                &route.path,
+                "it must begin with `/` and hold neither query nor blanks",
+            ));
         }
         let id = json::Pointer::parse(&route.id)
             .ok_or_else(|| unusable("id", &route.id, "it must be a JSON Pointer to a member, such as `/id`"))?;
         let schema = |name: &str| {
-            schemas.get(name).ok_or_else(|| Error::NoSuchSchema { route: label.clone(), schema: name.to_owned() })
+            schemas.get(name).ok_or_else(|| Error::NoSuchSchema {
+                route: label.clone(),
+                schema: name.to_owned(),
+            })
         };
-        let topic = app
-            .topics
-            .get(&route.topic)
-            .ok_or_else(|| Error::NoSuchTopic { route: label.clone(), topic: route.topic.to_string() })?;
+        let topic = app.topics.get(&route.topic).ok_or_else(|| Error::NoSuchTopic {
+            route: label.clone(),
+            topic: route.topic.to_string(),
+        })?;
         let event = topic.schema.as_deref().map(schema).transpose()?;
         let body = schema(&route.body)?;
-        Ok(Self { app: app.name.clone(), route: route.clone(), id, body, event, label })
+        Ok(Self {
+            app: app.name.clone(),
+            route: route.clone(),
+            id,
+            body,
+            event,
+            label,
+            log: request::Seldom::default(),
+        })
     }
 }
 
@@ -220,9 +246,10 @@ pub async fn serve(
     };
     let mut drained = server::serve(listener, router, &shared.options.server, noted, drain_within).await;
     // A client may have gone while its request is being published.
-    let all = u32::try_from(shared.options.requests_max).unwrap_or(u32::MAX);
-    if timeout_at(deadline, shared.in_flight.acquire_many(all)).await.is_err() {
-        drained.requests = shared.options.requests_max - shared.in_flight.available_permits();
+    let all = shared.options.requests_max;
+    let everyone = shared.in_flight.acquire_many(u32::try_from(all).unwrap_or(u32::MAX));
+    if timeout_at(deadline, everyone).await.is_err() {
+        drained.requests = all.saturating_sub(shared.in_flight.available_permits());
     }
     drained
 }

@@ -3,8 +3,8 @@
 //! Once its body is there a request goes on in a task of its own: a client that leaves loses the answer, not the
 //! event. The task holds the request's permit and its measurement, so both last as long as the work does.
 
-use std::sync::Arc;
-use std::time::Instant;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::extract::{Request, State};
@@ -32,6 +32,9 @@ const NO_ROUTE: &str = "none";
 
 /// The metric's status of a request whose client left before its body was complete. nginx has the same number.
 const CLIENT_GONE: u16 = 499;
+
+/// The least time between two lines of log about requests of one route.
+const LOG_PAUSE: Duration = Duration::from_secs(10);
 
 /// The answer to a request whose event the broker has.
 #[derive(Debug, Serialize)]
@@ -140,9 +143,12 @@ async fn publish(shared: &Shared, target: &Target, key: Option<&str>, body: Vec<
     drop(body);
     let published = shared.publisher.publish(record);
     match timeout(shared.options.publish_timeout, published).await {
-        Ok(Ok(Stored { partition, offset })) => {
-            Ok(Accepted { id, topic: target.route.topic.to_string(), partition, offset })
-        }
+        Ok(Ok(Stored { partition, offset })) => Ok(Accepted {
+            id,
+            topic: target.route.topic.to_string(),
+            partition,
+            offset,
+        }),
         Ok(Err(error)) => Err(unpublished(target, &error)),
         Err(_) => Err(unknown()),
     }
@@ -151,12 +157,16 @@ async fn publish(shared: &Shared, target: &Target, key: Option<&str>, body: Vec<
 fn unpublished(target: &Target, error: &PublishError) -> Problem {
     match error {
         PublishError::Refused { too_large: true, .. } => {
-            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large")
-                .detail(format!("topic `{}` takes no event of this size; nothing was stored", target.route.topic))
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large").detail(format!(
+                "topic `{}` takes no event of this size; nothing was stored",
+                target.route.topic
+            ))
         }
         // A missing topic, a missing permission, a policy: nothing that the caller could send otherwise.
         PublishError::Refused { cause, .. } => {
-            tracing::error!(route = target.label, topic = %target.route.topic, error = %cause, "the broker refuses events");
+            if target.log.lets_through(Instant::now()) {
+                tracing::error!(route = target.label, topic = %target.route.topic, error = %cause, "the broker refuses events");
+            }
             Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the broker refuses the event")
                 .detail("nothing was stored; the request is not at fault, and an operator has to act")
         }
@@ -204,6 +214,21 @@ fn escape(id: &str) -> String {
     escaped
 }
 
+/// Lets one line of log through in [`LOG_PAUSE`].
+#[derive(Default)]
+pub(super) struct Seldom(Mutex<Option<Instant>>);
+
+impl Seldom {
+    fn lets_through(&self, now: Instant) -> bool {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let through = last.is_none_or(|last| now.duration_since(last) >= LOG_PAUSE);
+        if through {
+            *last = Some(now);
+        }
+        through
+    }
+}
+
 impl Shared {
     fn find(&self, method: &Method, path: &str) -> Result<Arc<Target>, Problem> {
         let Some(methods) = self.routes.get(path) else {
@@ -215,5 +240,23 @@ impl Shared {
                 .detail(format!("{allowed} is"))
                 .allow(&allowed)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_every_request_meets_is_logged_seldom() {
+        let (log, now) = (Seldom::default(), Instant::now());
+        let after = [0, 1, 9, 10, 11].map(|seconds| log.lets_through(now + Duration::from_secs(seconds)));
+        assert_eq!(after, [true, false, false, true, false]);
+    }
+
+    #[test]
+    fn an_id_is_one_segment_of_a_path() {
+        assert_eq!(escape("A-z_0.9~:"), "A-z_0.9~:");
+        assert_eq!(escape("a/b?c#d%\r\né"), "a%2Fb%3Fc%23d%25%0D%0A%C3%A9");
     }
 }

@@ -71,7 +71,7 @@ pub(crate) async fn serve(
     shutdown: impl Future<Output = ()> + Send,
     drain_within: Duration,
 ) -> Drained {
-    let slots = Arc::new(Semaphore::new(limits.connections_max));
+    let slots = Arc::new(Semaphore::new(limits.connections_max.min(Semaphore::MAX_PERMITS)));
     let (stop, stopped) = watch::channel(());
     let mut connections = JoinSet::new();
     let mut shutdown = pin!(shutdown);
@@ -95,7 +95,10 @@ pub(crate) async fn serve(
     });
     let cut = if ended.await.is_ok() { 0 } else { connections.len() };
     connections.shutdown().await;
-    Drained { connections: cut, requests: 0 }
+    Drained {
+        connections: cut,
+        requests: 0,
+    }
 }
 
 /// The next connection, as soon as there is room for it.
@@ -164,4 +167,3 @@ impl Connection {
         }
     }
 }
-

@@ -1,7 +1,9 @@
 //! The public listener over real connections, in front of a publisher that does as told.
 
+use std::cell::RefCell;
 use std::path::PathBuf;
 
+use fnhost::app::App;
 use fnhost::ingress::Options;
 use proptest::prelude::*;
 use serde_json::Value;
@@ -23,7 +25,10 @@ fn order() -> String {
 
 fn examples(kind: &str) -> Vec<PathBuf> {
     let dir = root().join("schemas/examples/order").join(kind);
-    let mut paths: Vec<_> = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut paths: Vec<_> = std::fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
     paths.sort();
     assert!(!paths.is_empty());
     paths
@@ -38,7 +43,10 @@ fn event(door: &Door) -> Value {
 /// `data` of each event that was stored, as it lies on the topic.
 fn data(door: &Door) -> Vec<String> {
     let text = |value: Option<Vec<u8>>| String::from_utf8(value.unwrap()).unwrap();
-    door.stored().into_iter().map(|r| text(r.value).split_once("\"data\":").unwrap().1.to_owned()).collect()
+    door.stored()
+        .into_iter()
+        .map(|r| text(r.value).split_once("\"data\":").unwrap().1.to_owned())
+        .collect()
 }
 
 fn status_and_title(answer: &Answer) -> (u16, String) {
@@ -53,7 +61,10 @@ fn an_order_is_accepted_when_the_broker_has_it() {
     assert_eq!(answer.header("content-type"), "application/json");
     let accepted = answer.json();
     let id = accepted["id"].as_str().unwrap();
-    assert_eq!(accepted, serde_json::json!({ "id": id, "topic": "order-received", "partition": 3, "offset": 0 }));
+    assert_eq!(
+        accepted,
+        serde_json::json!({ "id": id, "topic": "order-received", "partition": 3, "offset": 0 })
+    );
     assert_eq!(answer.header("location"), format!("/orders/{id}"));
 
     let event = event(&door);
@@ -114,7 +125,11 @@ fn numbers_reach_the_topic_digit_by_digit() {
     let door = Door::open();
     let body = order().replace("\"quantity\": 1 ", "\"quantity\": 12345678901234567890123 ");
     assert_eq!(door.post(&body, "").status, 202);
-    assert!(data(&door)[0].contains("\"quantity\":12345678901234567890123}"), "{:?}", data(&door));
+    assert!(
+        data(&door)[0].contains("\"quantity\":12345678901234567890123}"),
+        "{:?}",
+        data(&door)
+    );
 }
 
 #[test]
@@ -135,10 +150,21 @@ fn requests_that_are_not_meant_for_a_route_are_refused() {
         client.send(request(method, path, headers, &order()));
         client.answer().unwrap()
     };
-    for path in ["/", "/order", "/orders/", "/orders/1", "/ORDERS", "//orders", "/orders%20"] {
+    for path in [
+        "/",
+        "/order",
+        "/orders/",
+        "/orders/1",
+        "/ORDERS",
+        "//orders",
+        "/orders%20",
+    ] {
         assert_eq!(send("POST", path, "").status, 404, "{path}");
     }
-    assert_eq!(status_and_title(&send("POST", "/", "")).1, "nothing is served at this path");
+    assert_eq!(
+        status_and_title(&send("POST", "/", "")).1,
+        "nothing is served at this path"
+    );
     for method in ["GET", "PUT", "DELETE", "OPTIONS", "BREW", "post"] {
         let answer = send(method, "/orders", "");
         assert_eq!((answer.status, answer.header("allow")), (405, "POST"), "{method}");
@@ -152,14 +178,27 @@ fn requests_that_are_not_meant_for_a_route_are_refused() {
 #[test]
 fn what_is_not_said_to_be_plain_json_is_refused() {
     let door = Door::open();
-    for kind in ["text/plain", "application/cloudevents+json", "application/json; charset=latin1", ""] {
+    for kind in [
+        "text/plain",
+        "application/cloudevents+json",
+        "application/json; charset=latin1",
+        "",
+    ] {
         let answer = door.post(&order(), &format!("content-type: {kind}\r\n"));
         assert_eq!(answer.status, 415, "{kind}");
         assert_eq!(answer.header("accept"), "application/json");
         answer.problem();
     }
-    assert_eq!(door.post(&order(), "content-encoding: gzip\r\n").header("accept-encoding"), "identity");
-    assert_eq!(door.post(&order(), "content-type: application/json; charset=UTF-8\r\n").status, 202);
+    assert_eq!(
+        door.post(&order(), "content-encoding: gzip\r\n")
+            .header("accept-encoding"),
+        "identity"
+    );
+    assert_eq!(
+        door.post(&order(), "content-type: application/json; charset=UTF-8\r\n")
+            .status,
+        202
+    );
 }
 
 #[test]
@@ -170,7 +209,10 @@ fn what_is_not_json_is_refused_with_its_place() {
     assert_eq!(answer.problem()["detail"], "trailing comma at line 3 column 1");
     let twice = order().replacen("\"products\"", "\"customer\": {}, \"products\"", 1);
     let problem = door.post(&twice, "").problem();
-    assert_eq!((&problem["status"], &problem["errors"][0]["pointer"]), (&Value::from(400), &Value::from("/customer")));
+    assert_eq!(
+        (&problem["status"], &problem["errors"][0]["pointer"]),
+        (&Value::from(400), &Value::from("/customer"))
+    );
 }
 
 #[test]
@@ -178,7 +220,11 @@ fn a_key_that_cannot_be_used_is_refused() {
     let door = Door::open();
     for key in ["", "a b", "\"\"", &"k".repeat(256), "a\r\nidempotency-key: b"] {
         let answer = door.post(&order(), &format!("idempotency-key: {key}\r\n"));
-        assert_eq!(status_and_title(&answer), (400, "the Idempotency-Key cannot be used".to_owned()), "{key}");
+        assert_eq!(
+            status_and_title(&answer),
+            (400, "the Idempotency-Key cannot be used".to_owned()),
+            "{key}"
+        );
     }
     assert_eq!(door.stored(), []);
 }
@@ -203,12 +249,24 @@ fn what_the_broker_does_not_take_is_never_accepted() {
 }
 
 #[test]
+fn a_publisher_that_panics_costs_one_request() {
+    let door = Door::open();
+    door.next(Fate::Panics);
+    assert_eq!(status_and_title(&door.post(&order(), "")).0, 500);
+    door.counted(ROUTE, 500, 1);
+    assert_eq!(door.post(&order(), "").status, 202);
+}
+
+#[test]
 fn an_unknown_outcome_tells_how_to_try_again() {
     let door = Door::open();
     door.next(Fate::Unknown);
     let detail = door.post(&order(), "").problem()["detail"].as_str().unwrap().to_owned();
     assert!(detail.contains("may have been accepted"), "{detail}");
-    assert!(detail.contains("send the same request again with the same Idempotency-Key"), "{detail}");
+    assert!(
+        detail.contains("send the same request again with the same Idempotency-Key"),
+        "{detail}"
+    );
 }
 
 #[test]
@@ -240,12 +298,13 @@ fn any_body() -> impl Strategy<Value = Vec<u8>> {
 #[test]
 fn no_body_makes_the_server_fail() {
     let door = Door::open();
-    let mut client = door.listening.client();
+    let client = RefCell::new(door.listening.client());
     proptest!(|(body in any_body())| {
         let head = format!(
             "POST /orders HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
             body.len(),
         );
+        let mut client = client.borrow_mut();
         client.send([head.as_bytes(), &body].concat());
         let answer = client.answer().unwrap();
         prop_assert!([202, 400, 422].contains(&answer.status), "{:?}", answer);
@@ -269,5 +328,33 @@ fn a_body_up_to_the_limit_is_taken_and_none_beyond_it() {
 
 #[test]
 fn defaults_are_these() {
-    insta::assert_debug_snapshot!(Options::default(), @"");
+    insta::assert_debug_snapshot!(Options::default(), @r"
+    Options {
+        server: Limits {
+            connections_max: 1024,
+            connection_age_max: 600s,
+            last_request_timeout: 60s,
+            header_read_timeout: 10s,
+            header_bytes_max: 16384,
+        },
+        requests_max: 256,
+        body_read_timeout: 10s,
+        publish_timeout: 30s,
+    }
+    ");
+}
+
+#[test]
+fn routes_that_cannot_be_served_are_refused_with_what_to_change() {
+    let refused = |change: &dyn Fn(&mut App)| {
+        let mut app = wire::app();
+        change(&mut app);
+        wire::ingress(&app, Options::default()).err().unwrap().to_string()
+    };
+    insta::assert_snapshot!(refused(&|app| app.routes[0].body = "ordre".to_owned()), @"route `POST /orders` needs schema `ordre`, which is not in the schemas folder: add `ordre.schema.json`");
+    insta::assert_snapshot!(refused(&|app| app.routes[0].topic = "order-recieved".into()), @r#"route `POST /orders` writes to topic `order-recieved`, which app.toml does not declare: add `[topics.order-recieved]`"#);
+    insta::assert_snapshot!(refused(&|app| app.routes.push(app.routes[0].clone())), @r#"route `POST /orders` is declared twice: remove one `[[routes]]` table or change its path"#);
+    insta::assert_snapshot!(refused(&|app| app.routes[0].method = "P OST".to_owned()), @r#"route `P OST /orders`: `method = "P OST"` cannot be used: it is no HTTP method"#);
+    insta::assert_snapshot!(refused(&|app| app.routes[0].path = "orders?a".to_owned()), @r#"route `POST orders?a`: `path = "orders?a"` cannot be used: it must begin with `/` and hold neither query nor blanks"#);
+    insta::assert_snapshot!(refused(&|app| app.routes[0].id = "id".to_owned()), @r#"route `POST /orders`: `id = "id"` cannot be used: it must be a JSON Pointer to a member, such as `/id`"#);
 }

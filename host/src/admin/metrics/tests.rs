@@ -7,8 +7,14 @@ fn listed(text: &str) -> String {
         let line = line.strip_prefix("# TYPE ").map_or_else(
             || {
                 let series = line.rsplit_once(' ').map_or(line, |(series, _)| series);
-                let labels = series.split(['{', ',']).skip(1).filter_map(|label| label.split_once('=')).map(|(name, _)| name);
-                labels.filter(|&name| name != "le").fold(String::new(), |all, name| format!("{all}  {name}"))
+                let labels = series
+                    .split(['{', ','])
+                    .skip(1)
+                    .filter_map(|label| label.split_once('='))
+                    .map(|(name, _)| name);
+                labels
+                    .filter(|&name| name != "le")
+                    .fold(String::new(), |all, name| format!("{all}  {name}"))
             },
             str::to_owned,
         );
@@ -36,16 +42,45 @@ fn used() -> Arc<Metrics> {
 
 #[test]
 fn metrics_and_their_labels_are_these() {
-    insta::assert_snapshot!(listed(&used().render()), @"");
+    insta::assert_snapshot!(listed(&used().render()), @r"
+    fnhost_batch_bytes histogram
+    fnhost_batch_events histogram
+    fnhost_build_info gauge
+      version
+    fnhost_events_total counter
+      function  verdict
+    fnhost_ingress_request_seconds histogram
+      route
+    fnhost_ingress_requests_total counter
+      route  status
+    fnhost_invocation_seconds histogram
+      function
+    fnhost_lag_records gauge
+      group  partition  topic
+    fnhost_restore_seconds histogram
+    fnhost_restored_records_total counter
+    fnhost_retries_total counter
+      function
+    fnhost_transaction_seconds histogram
+    fnhost_transactions_total counter
+      result
+    process_resident_memory_bytes gauge
+    ");
 }
 
 #[test]
 fn every_metric_is_in_the_list_at_the_top_of_this_file() {
     let file = include_str!("../metrics.rs");
     let text = used().render();
-    let names = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
+    let names = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
     for name in names {
-        assert!(file.lines().any(|line| line.starts_with("//! |") && line.contains(&format!("`{name}`"))), "{name}");
+        assert!(
+            file.lines()
+                .any(|line| line.starts_with("//! |") && line.contains(&format!("`{name}`"))),
+            "{name}"
+        );
     }
 }
 

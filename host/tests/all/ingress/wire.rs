@@ -14,7 +14,7 @@ use fnhost::app::schemas::Schemas;
 use fnhost::app::{App, Route, TopicSpec};
 use fnhost::broker::{Promise, PublishError, Publisher, Stored};
 use fnhost::event::Record;
-use fnhost::ingress::{Drained, Ingress, Options, serve};
+use fnhost::ingress::{Drained, Error, Ingress, Options, serve};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Semaphore, oneshot};
@@ -30,6 +30,7 @@ pub(crate) enum Fate {
     Refused,
     Away,
     Unknown,
+    Panics,
     /// Stored once the semaphore has a permit.
     Held(Arc<Semaphore>),
 }
@@ -55,19 +56,56 @@ impl Publisher for FakePublisher {
                 Fate::Stored => {}
                 Fate::Held(held) => held.acquire().await.unwrap().forget(),
                 Fate::TooLarge => return Err(PublishError::Refused { too_large: true, cause }),
-                Fate::Refused => return Err(PublishError::Refused { too_large: false, cause }),
+                Fate::Refused => {
+                    return Err(PublishError::Refused {
+                        too_large: false,
+                        cause,
+                    });
+                }
                 Fate::Away => return Err(PublishError::Away { cause }),
+                Fate::Panics => panic!("told to"),
                 Fate::Unknown => return Err(PublishError::Unknown { cause }),
             }
             let mut stored = stored.lock().unwrap();
             stored.push(record);
-            Ok(Stored { partition: 3, offset: i64::try_from(stored.len()).unwrap() - 1 })
+            Ok(Stored {
+                partition: 3,
+                offset: i64::try_from(stored.len()).unwrap() - 1,
+            })
         })
     }
 
     fn is_reachable(&self) -> bool {
         self.reachable.load(Ordering::Relaxed)
     }
+}
+
+impl FakePublisher {
+    /// A publisher, and what is told of every record as it arrives.
+    fn new() -> (Arc<Self>, mpsc::Receiver<()>) {
+        let (arrived, arrivals) = mpsc::channel();
+        let reachable = AtomicBool::new(true);
+        (
+            Arc::new(Self {
+                reachable,
+                fates: Mutex::default(),
+                stored: Arc::default(),
+                arrived,
+            }),
+            arrivals,
+        )
+    }
+}
+
+/// The app's routes, in front of a publisher that nobody looks at.
+pub(crate) fn ingress(app: &App, options: Options) -> Result<Ingress, Error> {
+    ready(app, options, FakePublisher::new().0, Metrics::new("0.1.0").unwrap())
+}
+
+fn ready(app: &App, options: Options, publisher: Arc<FakePublisher>, metrics: Arc<Metrics>) -> Result<Ingress, Error> {
+    let schemas = Schemas::load(&root().join("schemas")).unwrap();
+    let clock = Arc::new(|| UNIX_EPOCH + Duration::from_millis(1_795_243_381_003));
+    Ingress::new(app, &schemas, publisher, metrics, options, clock)
 }
 
 /// A listener on a runtime of its own.
@@ -84,25 +122,40 @@ impl Listening {
     where
         F: Future<Output = Drained> + Send + 'static,
     {
-        let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
         let drained = runtime.spawn(serve(listener, stopped));
-        Self { runtime, address, stop, drained }
+        Self {
+            runtime,
+            address,
+            stop,
+            drained,
+        }
     }
 
     /// Begins to drain.
     pub(crate) fn stop(self) -> Draining {
         self.stop.send(()).unwrap();
-        Draining { runtime: self.runtime, drained: self.drained }
+        Draining {
+            runtime: self.runtime,
+            drained: self.drained,
+        }
     }
 
     pub(crate) fn client(&self) -> Client {
         let stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
-        Client { stream, read: Vec::new() }
+        Client {
+            stream,
+            read: Vec::new(),
+        }
     }
 }
 
@@ -115,7 +168,10 @@ pub(crate) struct Draining {
 impl Draining {
     /// What was cut off in the end.
     pub(crate) fn drained(self) -> Drained {
-        self.runtime.block_on(async { tokio::time::timeout(PATIENCE, self.drained).await }).unwrap().unwrap()
+        self.runtime
+            .block_on(async { tokio::time::timeout(PATIENCE, self.drained).await })
+            .unwrap()
+            .unwrap()
     }
 }
 
@@ -170,23 +226,19 @@ impl Door {
     }
 
     pub(crate) fn with(options: Options, drain_within: Duration) -> Self {
-        let (arrived, arrivals) = mpsc::channel();
-        let publisher = Arc::new(FakePublisher {
-            reachable: AtomicBool::new(true),
-            fates: Mutex::default(),
-            stored: Arc::default(),
-            arrived,
-        });
         let metrics = Metrics::new("0.1.0").unwrap();
-        let schemas = Schemas::load(&root().join("schemas")).unwrap();
-        let clock = Arc::new(|| UNIX_EPOCH + Duration::from_millis(1_795_243_381_003));
-        let shared = Arc::clone(&publisher);
-        let ingress = Ingress::new(&app(), &schemas, shared, Arc::clone(&metrics), options, clock).unwrap();
+        let (publisher, arrivals) = FakePublisher::new();
+        let ingress = ready(&app(), options, Arc::clone(&publisher), Arc::clone(&metrics)).unwrap();
         let listening = Listening::start(|listener, stop| async move {
             let stop = async { drop(stop.await) };
             serve(listener, ingress, stop, drain_within).await
         });
-        Self { listening, metrics, publisher, arrivals }
+        Self {
+            listening,
+            metrics,
+            publisher,
+            arrivals,
+        }
     }
 
     /// What becomes of the next record.
@@ -233,8 +285,16 @@ pub(crate) fn eventually(what: &str, holds: impl Fn() -> bool) {
 
 /// A request whose body is JSON unless `headers` say otherwise.
 pub(crate) fn request(method: &str, path: &str, headers: &str, body: &str) -> String {
-    let kind = if headers.contains("content-type") { "" } else { "content-type: application/json\r\n" };
-    let length = if headers.contains("transfer-encoding") { String::new() } else { length(body.len()) };
+    let kind = if headers.contains("content-type") {
+        ""
+    } else {
+        "content-type: application/json\r\n"
+    };
+    let length = if headers.contains("transfer-encoding") {
+        String::new()
+    } else {
+        length(body.len())
+    };
     format!("{method} {path} HTTP/1.1\r\nhost: test\r\n{kind}{length}{headers}\r\n{body}")
 }
 
@@ -269,12 +329,18 @@ impl Client {
             .filter_map(|line| line.split_once(": "))
             .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
             .collect();
-        let length = headers.get("content-length").map_or(0, |length| length.parse().unwrap());
+        let length = headers
+            .get("content-length")
+            .map_or(0, |length| length.parse().unwrap());
         while self.read.len() < length {
             self.more()?;
         }
         let body = self.read.drain(..length).collect();
-        Some(Answer { status, headers, body: String::from_utf8(body).unwrap() })
+        Some(Answer {
+            status,
+            headers,
+            body: String::from_utf8(body).unwrap(),
+        })
     }
 
     /// Whether the server has closed the connection.
