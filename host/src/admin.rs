@@ -44,10 +44,7 @@ struct Shared {
 
 /// What bounds the admin listener unless told otherwise.
 pub fn limits() -> Limits {
-    Limits {
-        connections_max: CONNECTIONS_MAX,
-        ..Limits::default()
-    }
+    Limits { connections_max: CONNECTIONS_MAX, ..Limits::default() }
 }
 
 /// The admin listener's paths. What operates deployments and errors can be merged in.
@@ -58,10 +55,8 @@ pub fn router(status: Arc<Status>, metrics: Arc<Metrics>) -> Router {
         .route("/metrics", get(render))
         .route("/functions", get(functions))
         .fallback(|uri: Uri| async move {
-            Problem::new(StatusCode::NOT_FOUND, "nothing is served at this path").detail(format!(
-                "{} is not one of /livez, /readyz, /metrics and /functions",
-                uri.path()
-            ))
+            Problem::new(StatusCode::NOT_FOUND, "nothing is served at this path")
+                .detail(format!("{} is not one of /livez, /readyz, /metrics and /functions", uri.path()))
         })
         .method_not_allowed_fallback(|| async {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this method is not served at this path").allow("GET, HEAD")
@@ -93,9 +88,7 @@ fn health(good: &'static str, bad: &'static str, reasons: Vec<Reason>) -> Respon
     if reasons.is_empty() {
         return Json(serde_json::json!({ "status": good })).into_response();
     }
-    Problem::new(StatusCode::SERVICE_UNAVAILABLE, bad)
-        .reasons(reasons)
-        .into_response()
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, bad).reasons(reasons).into_response()
 }
 
 async fn render(State(shared): State<Shared>) -> Response {

@@ -220,10 +220,7 @@ mod tests {
     fn short_long_and_doubled_secrets_are_refused_without_being_shown() {
         let refuse = |file: Option<&Path>, variable| Secret::given(file, variable).unwrap_err().to_string();
         let long = file(&"x".repeat(10_000));
-        assert_eq!(
-            refuse(None, Some("hunter2")),
-            "the secret in FNHOST_SECRET has 7 bytes, and not 16 to 4096"
-        );
+        assert_eq!(refuse(None, Some("hunter2")), "the secret in FNHOST_SECRET has 7 bytes, and not 16 to 4096");
         assert!(refuse(Some(long.path()), None).ends_with("has 4097 bytes, and not 16 to 4096"));
         assert_eq!(
             refuse(Some(long.path()), Some("0123456789abcdef")),

@@ -169,51 +169,31 @@ impl Ingress {
             }
         }
         let in_flight = Arc::new(Semaphore::new(options.requests_max.min(Semaphore::MAX_PERMITS)));
-        Ok(Self {
-            shared: Arc::new(Shared {
-                routes,
-                publisher,
-                metrics,
-                in_flight,
-                options,
-                clock,
-            }),
-        })
+        Ok(Self { shared: Arc::new(Shared { routes, publisher, metrics, in_flight, options, clock }) })
     }
 }
 
 impl Target {
     fn new(app: &App, schemas: &Schemas, route: &Route) -> Result<Self, Error> {
         let label = format!("{} {}", route.method, route.path);
-        let unusable = |key, value: &str, reason| Error::Unusable {
-            route: label.clone(),
-            key,
-            value: value.to_owned(),
-            reason,
-        };
+        let unusable =
+            |key, value: &str, reason| Error::Unusable { route: label.clone(), key, value: value.to_owned(), reason };
         if Method::from_bytes(route.method.as_bytes()).is_err() {
             return Err(unusable("method", &route.method, "it is no HTTP method"));
         }
         let path: Option<PathAndQuery> = route.path.parse().ok();
         if !path.is_some_and(|p| p.path() == route.path && route.path.starts_with('/')) {
-            return Err(unusable(
-                "path",
-                &route.path,
-                "it must begin with `/` and hold neither query nor blanks",
-            ));
+            return Err(unusable("path", &route.path, "it must begin with `/` and hold neither query nor blanks"));
         }
         let id = json::Pointer::parse(&route.id)
             .ok_or_else(|| unusable("id", &route.id, "it must be a JSON Pointer to a member, such as `/id`"))?;
         let schema = |name: &str| {
-            schemas.get(name).ok_or_else(|| Error::NoSuchSchema {
-                route: label.clone(),
-                schema: name.to_owned(),
-            })
+            schemas.get(name).ok_or_else(|| Error::NoSuchSchema { route: label.clone(), schema: name.to_owned() })
         };
-        let topic = app.topics.get(&route.topic).ok_or_else(|| Error::NoSuchTopic {
-            route: label.clone(),
-            topic: route.topic.to_string(),
-        })?;
+        let topic = app
+            .topics
+            .get(&route.topic)
+            .ok_or_else(|| Error::NoSuchTopic { route: label.clone(), topic: route.topic.to_string() })?;
         let event = topic.schema.as_deref().map(schema).transpose()?;
         let body = schema(&route.body)?;
         Ok(Self {

@@ -66,11 +66,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            cache: None,
-            instances_max: 2,
-            component_bytes_max: 64 << 20,
-        }
+        Self { cache: None, instances_max: 2, component_bytes_max: 64 << 20 }
     }
 }
 
@@ -105,9 +101,7 @@ impl Sandbox {
     /// # Errors
     /// [`Error`] when the system does not give what it needs.
     pub fn new(options: &Options) -> Result<Arc<Self>, Error> {
-        let of_engine = |error: wasmtime::Error| Error::Engine {
-            reason: format!("{error:#}"),
-        };
+        let of_engine = |error: wasmtime::Error| Error::Engine { reason: format!("{error:#}") };
         let engine = engine::new(options.instances_max).map_err(of_engine)?;
         let linker = imports::linker(&engine).map_err(of_engine)?;
         let ticker = Ticker::start(engine.clone(), options.instances_max).map_err(Error::Thread)?;
@@ -118,13 +112,7 @@ impl Sandbox {
                 )
                 .ok()
         });
-        Ok(Arc::new(Self {
-            engine,
-            linker,
-            ticker,
-            cache,
-            component_bytes_max: options.component_bytes_max,
-        }))
+        Ok(Arc::new(Self { engine, linker, ticker, cache, component_bytes_max: options.component_bytes_max }))
     }
 
     /// The version that is a component's bytes: validated, compiled or taken from the cache, and linked.
@@ -154,10 +142,7 @@ impl Sandbox {
     pub fn load_file(self: &Arc<Self>, path: &Path) -> Result<Version, LoadError> {
         let unreadable = |cause: io::Error| match cause.kind() {
             io::ErrorKind::NotFound => LoadError::NotThere { path: path.to_owned() },
-            _ => LoadError::Unreadable {
-                path: path.to_owned(),
-                cause,
-            },
+            _ => LoadError::Unreadable { path: path.to_owned(), cause },
         };
         let metadata = fs::metadata(path).map_err(unreadable)?;
         if !metadata.is_file() {
@@ -166,12 +151,8 @@ impl Sandbox {
         self.check_size(metadata.len())?;
         let mut wasm = Vec::new();
         // It may have grown since.
-        let bytes_max = u64::try_from(self.component_bytes_max)
-            .unwrap_or(u64::MAX)
-            .saturating_add(1);
-        File::open(path)
-            .and_then(|file| file.take(bytes_max).read_to_end(&mut wasm))
-            .map_err(unreadable)?;
+        let bytes_max = u64::try_from(self.component_bytes_max).unwrap_or(u64::MAX).saturating_add(1);
+        File::open(path).and_then(|file| file.take(bytes_max).read_to_end(&mut wasm)).map_err(unreadable)?;
         self.load(&wasm)
     }
 
@@ -179,10 +160,7 @@ impl Sandbox {
         if usize::try_from(bytes).is_ok_and(|bytes| bytes <= self.component_bytes_max) {
             return Ok(());
         }
-        Err(LoadError::TooLarge {
-            bytes,
-            bytes_max: self.component_bytes_max,
-        })
+        Err(LoadError::TooLarge { bytes, bytes_max: self.component_bytes_max })
     }
 
     /// Whether the bytes begin as a component does.
@@ -203,26 +181,15 @@ impl Sandbox {
     }
 
     fn link(&self, component: &Component) -> Result<ComponentPre<Guest>, LoadError> {
-        let exports: Vec<String> = component
-            .component_type()
-            .exports(&self.engine)
-            .map(|(name, _)| name.to_owned())
-            .collect();
+        let exports: Vec<String> =
+            component.component_type().exports(&self.engine).map(|(name, _)| name.to_owned()).collect();
         if !exports.iter().any(|name| name == HANDLER) {
             let of_name = |name: &String| name.split('@').next() == HANDLER.split('@').next();
-            return Err(LoadError::NoHandler {
-                wanted: HANDLER,
-                found: exports.into_iter().find(of_name),
-            });
+            return Err(LoadError::NoHandler { wanted: HANDLER, found: exports.into_iter().find(of_name) });
         }
-        let mismatch = |error: wasmtime::Error| LoadError::Mismatch {
-            reason: format!("{error:#}"),
-        };
+        let mismatch = |error: wasmtime::Error| LoadError::Mismatch { reason: format!("{error:#}") };
         let linker = imports::linker_for(&self.linker, component)?;
-        linker
-            .instantiate_pre(component)
-            .and_then(ComponentPre::new)
-            .map_err(mismatch)
+        linker.instantiate_pre(component).and_then(ComponentPre::new).map_err(mismatch)
     }
 }
 

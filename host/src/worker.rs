@@ -241,7 +241,13 @@ impl Worker {
         let took = self.parts.clock.now().saturating_sub(self.restore_began);
         let records = std::mem::take(&mut self.restore.records);
         self.parts.metrics.restored(records, took);
-        tracing::info!(group = self.parts.plan.group, partitions = ready.len(), records, ?took, "state restored, running");
+        tracing::info!(
+            group = self.parts.plan.group,
+            partitions = ready.len(),
+            records,
+            ?took,
+            "state restored, running"
+        );
         self.parts.status.set_phase(Phase::Running);
         Ok(())
     }
@@ -355,7 +361,8 @@ impl Worker {
     /// The batch is committed: its state is the truth, its positions are ours.
     fn applied(&mut self, events: &[Event], handled: &Handled, committed: &Committed) {
         for work in &handled.works {
-            let (Some(event), Some(planned)) = (events.get(work.event), self.parts.plan.functions.get(work.function)) else {
+            let (Some(event), Some(planned)) = (events.get(work.event), self.parts.plan.functions.get(work.function))
+            else {
                 continue;
             };
             planned.metrics.event(match &work.verdict {
@@ -419,7 +426,8 @@ impl Worker {
                  `error` in app.toml, run `fnhost topics apply`, and start this host again",
             );
             self.membership.pause(std::slice::from_ref(&partition))?;
-            self.stopped.insert(partition, format!("the error event for offset {} was refused: {reason}", event.offset));
+            self.stopped
+                .insert(partition, format!("the error event for offset {} was refused: {reason}", event.offset));
             stopped = true;
         }
         self.parts.status.set_stopped(self.stopped.clone());

@@ -42,9 +42,7 @@ pub(crate) fn answer<T>(
     let mut id = Uuid::encode_buffer();
     let document = Document {
         specversion: "1.0",
-        id: derived(event, source, topic, ordinal)
-            .as_hyphenated()
-            .encode_lower(&mut id),
+        id: derived(event, source, topic, ordinal).as_hyphenated().encode_lower(&mut id),
         source,
         kind,
         subject: &event.subject,
@@ -59,10 +57,7 @@ pub(crate) fn answer<T>(
         topic: topic.to_owned(),
         key: Some(event.subject.as_bytes().to_vec()),
         value: Some(value),
-        headers: vec![Header {
-            name: "content-type".to_owned(),
-            value: Some(CONTENT_TYPE.to_vec()),
-        }],
+        headers: vec![Header { name: "content-type".to_owned(), value: Some(CONTENT_TYPE.to_vec()) }],
     })
 }
 

@@ -32,39 +32,26 @@ use crate::event::{Class, Partition};
 
 /// An invocation in a fresh instance costs some 6 µs plus the function's own work, and 250 ms is where it ends unless
 /// told otherwise: fine steps below a millisecond, where regressions of the sandbox show.
-const INVOCATION_SECONDS: &[f64] = &[
-    5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.25, 0.5, 1.0, 5.0,
-];
+const INVOCATION_SECONDS: &[f64] =
+    &[5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.25, 0.5, 1.0, 5.0];
 
 /// Five round trips: a millisecond or two in one data centre, 100 ms when a client stalls, seconds when a broker is
 /// elected anew, and the time-outs above.
-const TRANSACTION_SECONDS: &[f64] = &[
-    1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0,
-];
+const TRANSACTION_SECONDS: &[f64] =
+    &[1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0];
 
 /// One is an idle worker's batch; thousands are one that catches up.
 const BATCH_EVENTS: &[f64] = &[1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1e3, 2e3, 5e3, 1e4];
 
 /// From a small event to 64 MiB, by factors of four.
-const BATCH_BYTES: &[f64] = &[
-    1024.0,
-    4096.0,
-    16_384.0,
-    65_536.0,
-    262_144.0,
-    1_048_576.0,
-    4_194_304.0,
-    16_777_216.0,
-    67_108_864.0,
-];
+const BATCH_BYTES: &[f64] =
+    &[1024.0, 4096.0, 16_384.0, 65_536.0, 262_144.0, 1_048_576.0, 4_194_304.0, 16_777_216.0, 67_108_864.0];
 
 /// A tail of a changelog takes milliseconds, a whole one minutes.
 const RESTORE_SECONDS: &[f64] = &[1e-2, 5e-2, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0];
 
 /// A stored event takes a round trip and the producer's linger; 30 s is where a publish ends unless told otherwise.
-const REQUEST_SECONDS: &[f64] = &[
-    1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0,
-];
+const REQUEST_SECONDS: &[f64] = &[1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0];
 
 /// What became of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,15 +144,8 @@ impl Metrics {
             )?,
             batch_events: new.histogram("fnhost_batch_events", "Events of one batch", BATCH_EVENTS)?,
             batch_bytes: new.histogram("fnhost_batch_bytes", "Bytes of one batch's events", BATCH_BYTES)?,
-            restored: new.counter(
-                "fnhost_restored_records_total",
-                "Changelog records read to restore state",
-            )?,
-            restore: new.histogram(
-                "fnhost_restore_seconds",
-                "Time to restore one partition",
-                RESTORE_SECONDS,
-            )?,
+            restored: new.counter("fnhost_restored_records_total", "Changelog records read to restore state")?,
+            restore: new.histogram("fnhost_restore_seconds", "Time to restore one partition", RESTORE_SECONDS)?,
             lag: new.gauges(
                 "fnhost_lag_records",
                 "Offsets that lie before a group, transaction markers included",
@@ -182,10 +162,7 @@ impl Metrics {
                 &["route"],
                 REQUEST_SECONDS,
             )?,
-            memory: new.gauge(
-                "process_resident_memory_bytes",
-                "Resident memory; 0 where it is not known",
-            )?,
+            memory: new.gauge("process_resident_memory_bytes", "Resident memory; 0 where it is not known")?,
             registry,
         };
         for result in TransactionResult::ALL {
@@ -314,16 +291,11 @@ impl Register<'_> {
     }
 
     fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> Result<Histogram, Error> {
-        self.add(Histogram::with_opts(
-            HistogramOpts::new(name, help).buckets(buckets.to_vec()),
-        )?)
+        self.add(Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec()))?)
     }
 
     fn histograms(&self, name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> Result<HistogramVec, Error> {
-        self.add(HistogramVec::new(
-            HistogramOpts::new(name, help).buckets(buckets.to_vec()),
-            labels,
-        )?)
+        self.add(HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets.to_vec()), labels)?)
     }
 }
 

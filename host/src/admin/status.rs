@@ -110,11 +110,7 @@ impl Status {
             group: group.to_owned(),
             uptime: Arc::clone(&self.uptime),
             last_beat_ms: AtomicU64::new(millis((self.uptime)())),
-            held: Mutex::new(Held {
-                phase: Phase::Joining,
-                partitions: BTreeSet::new(),
-                stopped: BTreeMap::new(),
-            }),
+            held: Mutex::new(Held { phase: Phase::Joining, partitions: BTreeSet::new(), stopped: BTreeMap::new() }),
         });
         let mut workers = lock(&self.workers);
         workers.retain(|other| other.name != worker.name);
@@ -216,10 +212,7 @@ impl Status {
                 partitions,
             }
         });
-        Functions {
-            app: self.app.clone(),
-            functions: functions.collect(),
-        }
+        Functions { app: self.app.clone(), functions: functions.collect() }
     }
 }
 
@@ -238,11 +231,7 @@ pub struct Reason {
 
 impl Reason {
     fn of_host(reason: &str) -> Self {
-        Self {
-            worker: None,
-            partition: None,
-            reason: reason.to_owned(),
-        }
+        Self { worker: None, partition: None, reason: reason.to_owned() }
     }
 }
 
@@ -300,11 +289,7 @@ fn entry<'a>(views: &'a mut BTreeMap<Partition, PartitionView>, partition: &Part
 
 impl Worker {
     fn reason(&self, reason: impl Into<String>) -> Reason {
-        Reason {
-            worker: Some(self.name.clone()),
-            partition: None,
-            reason: reason.into(),
-        }
+        Reason { worker: Some(self.name.clone()), partition: None, reason: reason.into() }
     }
 }
 

@@ -134,9 +134,8 @@ impl Faults {
     /// The faults, or `None` when there is none. Faults that are the same are kept once; they are put into the order of
     /// files and lines.
     pub fn new(mut faults: Vec<Fault>) -> Option<Self> {
-        let line = |fault: &Fault| {
-            fault.place.as_ref().map(|p| (p.file.clone(), p.spot.as_ref().map(|s| (s.line, s.column))))
-        };
+        let line =
+            |fault: &Fault| fault.place.as_ref().map(|p| (p.file.clone(), p.spot.as_ref().map(|s| (s.line, s.column))));
         faults.sort_by_key(line);
         faults.dedup();
         (!faults.is_empty()).then_some(Self(faults))
@@ -191,10 +190,11 @@ mod tests {
     fn fault_shows_file_line_and_underlined_place() {
         let text = "name = \"a\"\n\n[functions.inventory]\noutput = [\"order-confirmd\"]\n";
         let start = text.find("\"order-confirmd\"").unwrap();
-        let fault = Fault::new("function `inventory` writes to topic `order-confirmd`, which app.toml does not declare")
-            .at(Place::new(Path::new("functions/fulfilment/app.toml"), text, start..start + 16))
-            .note("did you mean `order-confirmed`?")
-            .hint("declare it with `[topics.order-confirmd]`, or correct the name");
+        let fault =
+            Fault::new("function `inventory` writes to topic `order-confirmd`, which app.toml does not declare")
+                .at(Place::new(Path::new("functions/fulfilment/app.toml"), text, start..start + 16))
+                .note("did you mean `order-confirmed`?")
+                .hint("declare it with `[topics.order-confirmd]`, or correct the name");
         insta::assert_snapshot!(fault, @r#"
         error: function `inventory` writes to topic `order-confirmd`, which app.toml does not declare
          --> functions/fulfilment/app.toml:4:11

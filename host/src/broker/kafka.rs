@@ -61,8 +61,7 @@ impl Kafka {
     /// # Errors
     /// [`Error::Config`] when librdkafka refuses a property or its value.
     pub fn connect(brokers: &str, properties: &BTreeMap<String, String>, app: &str) -> Result<Self, Error> {
-        let settings =
-            Settings { brokers: brokers.to_owned(), properties: properties.clone(), app: app.to_owned() };
+        let settings = Settings { brokers: brokers.to_owned(), properties: properties.clone(), app: app.to_owned() };
         let asker = settings.reader("read_uncommitted").create_with_context(Quiet::default()).map_err(config_error)?;
         let readers = Arc::new(Readers::new(settings.clone()));
         Ok(Self { settings, asker, readers, reachable: Arc::new(AtomicBool::new(false)), identity: Mutex::new(None) })
@@ -92,8 +91,8 @@ impl Broker for Kafka {
     fn join(&self, member: &Member) -> Result<Box<dyn Membership>, Error> {
         let client =
             RdkafkaClient::new(&self.settings, member).map_err(|fault| fault.into_error(&self.settings.brokers))?;
-        let guard = Guard::new(&member.name)
-            .map_err(|e| Error::Bug { what: "starting the watchdog", cause: Box::new(e) })?;
+        let guard =
+            Guard::new(&member.name).map_err(|e| Error::Bug { what: "starting the watchdog", cause: Box::new(e) })?;
         Ok(Box::new(KafkaMembership::new(client, member.clone(), self.settings.brokers.clone(), guard)))
     }
 

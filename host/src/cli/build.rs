@@ -50,7 +50,8 @@ pub(super) fn build(args: &BuildArgs, out: &mut dyn Write) -> Result<(), Failure
             let artefact = built.get(&package.manifest).ok_or_else(|| no_component(&function.name, package))?;
             put(artefact, &file).map_err(fault)?;
         }
-        let bytes = std::fs::read(&file).with_context(|| format!("{} cannot be read", file.display())).map_err(fault)?;
+        let bytes =
+            std::fs::read(&file).with_context(|| format!("{} cannot be read", file.display())).map_err(fault)?;
         let (name, digest) = (&function.name, Digest::of(&bytes).short());
         writeln!(out, "{name:<width$}  {digest}  {:>9} bytes  {}", bytes.len(), file.display())?;
     }
@@ -91,5 +92,6 @@ fn no_crate(error: anyhow::Error, function: &str) -> Failure {
 
 fn no_component(function: &str, package: &Package) -> Failure {
     let error = anyhow::anyhow!("crate `{}` of function `{function}` made no component", package.name);
-    Failure::fault(error).hint(format!("add to {}:\n\n[lib]\ncrate-type = [\"cdylib\", \"rlib\"]", package.manifest.display()))
+    Failure::fault(error)
+        .hint(format!("add to {}:\n\n[lib]\ncrate-type = [\"cdylib\", \"rlib\"]", package.manifest.display()))
 }

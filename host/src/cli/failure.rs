@@ -186,10 +186,14 @@ impl Asked<'_> {
                 "look at it with kafka-dump-log.sh on the broker that leads {partition}; another replica may be whole"
             ),
             broker::Error::Fenced { name } => {
-                format!("stop the other process that runs as {name}, or give this one a name of its own with --instance")
+                format!(
+                    "stop the other process that runs as {name}, or give this one a name of its own with --instance"
+                )
             }
             broker::Error::Config { key, .. } => {
-                format!("correct `{key}`, given by --kafka or --kafka-file; librdkafka's CONFIGURATION.md lists all keys")
+                format!(
+                    "correct `{key}`, given by --kafka or --kafka-file; librdkafka's CONFIGURATION.md lists all keys"
+                )
             }
             broker::Error::Refused { .. } => {
                 format!("change the topic in {path} to what the broker takes, then run it again: nothing is done twice")

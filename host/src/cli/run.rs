@@ -19,9 +19,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch as channel};
 
 use self::watch::Watch;
+use super::{Asked, Failure, RunArgs};
 use crate::admin::metrics::Metrics;
 use crate::admin::status::{self, Status};
-use super::{Asked, Failure, RunArgs};
 use crate::app::schemas::Schemas;
 use crate::app::{App, manifest};
 use crate::broker::kafka::Kafka;
@@ -36,37 +36,37 @@ use crate::worker::thread::{self, SystemClock};
 use crate::worker::{self, Clock};
 use crate::{admin, ingress};
 
-pub mod watch;
+mod watch;
 
 /// How many bytes of events a host holds ahead of its workers, all together.
 const PREFETCH_BYTES_MAX: usize = 16 << 20;
 
 /// What a host is run with.
-pub struct Settings {
+struct Settings {
     /// What to run.
-    pub app: App,
+    app: App,
     /// Its schemas.
-    pub schemas: Schemas,
+    schemas: Schemas,
     /// `HOST:PORT`, comma-separated.
-    pub brokers: String,
+    brokers: String,
     /// Client properties that were passed through.
-    pub properties: BTreeMap<String, String>,
+    properties: BTreeMap<String, String>,
     /// Where the app's routes are served.
-    pub http: SocketAddr,
+    http: SocketAddr,
     /// Where operators are served.
-    pub admin: SocketAddr,
+    admin: SocketAddr,
     /// A name that outlives the process.
-    pub instance: Option<String>,
+    instance: Option<String>,
     /// For the seeds of guests' random numbers.
-    pub secret: Secret,
+    secret: Secret,
     /// Where compiled components are kept.
-    pub cache: Option<PathBuf>,
+    cache: Option<PathBuf>,
     /// How long a drain may take.
-    pub drain_within: Duration,
+    drain_within: Duration,
     /// What bounds a batch.
-    pub batch: BatchLimits,
+    batch: BatchLimits,
     /// How many bytes of events the host may hold ahead of its workers, all together.
-    pub prefetch_bytes_max: usize,
+    prefetch_bytes_max: usize,
 }
 
 /// A host that is up.
@@ -129,7 +129,7 @@ pub(super) fn run(args: RunArgs) -> Result<(), Failure> {
 ///
 /// # Errors
 /// What kept it from starting, what a worker could not go on from, or a drain that took too long.
-pub fn host(settings: Settings) -> anyhow::Result<()> {
+fn host(settings: Settings) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .thread_name("http")
@@ -159,7 +159,7 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     let (end, ended) = channel::channel(false);
     let until = |mut ended: channel::Receiver<bool>| async move {
         // An error means that the sender is gone, which is an end too.
-        _ = ended.wait_for(|ended| *ended).await;
+        drop(ended.wait_for(|ended| *ended).await);
     };
     let (admin_end, admin_ended) = channel::channel(false);
     let admin_server = tokio::spawn({
@@ -174,8 +174,7 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
         ingress::Options::default(),
         Arc::new(std::time::SystemTime::now),
     )?;
-    let http_server =
-        tokio::spawn(ingress::serve(http_listener, routes, until(ended), settings.drain_within));
+    let http_server = tokio::spawn(ingress::serve(http_listener, routes, until(ended), settings.drain_within));
 
     let (fatal, mut fatals) = mpsc::channel(8);
     let mut host = start(&settings, &broker, &deploy, &metrics, &status, &fatal)?;
@@ -184,7 +183,7 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     tracing::info!(within = ?settings.drain_within, "draining: no more requests, then the open batch");
     status.set_draining();
     let deadline = tokio::time::Instant::now() + settings.drain_within;
-    _ = end.send(true);
+    end.send_replace(true);
     let drained = tokio::time::timeout_at(deadline, http_server).await;
     if drained.is_err() {
         tracing::warn!("requests were cut off");
@@ -193,8 +192,8 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     let workers = std::mem::take(&mut host.workers);
     let joined = tokio::task::spawn_blocking(move || workers.into_iter().all(|worker| worker.join().is_ok()));
     let joined = tokio::time::timeout_at(deadline, joined).await;
-    _ = admin_end.send(true);
-    _ = tokio::time::timeout(Duration::from_secs(2), admin_server).await;
+    admin_end.send_replace(true);
+    drop(tokio::time::timeout(Duration::from_secs(2), admin_server).await);
     if let Some(failure) = failure {
         return Err(failure);
     }
@@ -205,7 +204,8 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
         }
         Ok(_) => anyhow::bail!("a worker panicked while draining; nothing is lost, its batch is handled again"),
         Err(_) => anyhow::bail!(
-            "the drain took longer than {:?}; nothing is lost, what was open is handled again", settings.drain_within
+            "the drain took longer than {:?}; nothing is lost, what was open is handled again",
+            settings.drain_within
         ),
     }
 }
@@ -222,9 +222,9 @@ async fn wait(fatals: &mut Fatal) -> anyhow::Result<Option<anyhow::Error>> {
 }
 
 async fn bind(address: SocketAddr, which: &str) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address)
-        .await
-        .with_context(|| format!("cannot listen on {address}; is another host running? choose another with --{which} ADDR"))
+    TcpListener::bind(address).await.with_context(|| {
+        format!("cannot listen on {address}; is another host running? choose another with --{which} ADDR")
+    })
 }
 
 /// Loads every function's component.

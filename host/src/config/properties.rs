@@ -75,12 +75,7 @@ const REFUSALS: &[Refusal] = &[
         instead: Some("use --instance NAME: the names of all workers are made of it"),
     },
     Refusal {
-        keys: &[
-            "group.protocol",
-            "group.protocol.type",
-            "group.remote.assignor",
-            "partition.assignment.strategy",
-        ],
+        keys: &["group.protocol", "group.protocol.type", "group.remote.assignor", "partition.assignment.strategy"],
         reason: "partition N of every topic of a group must lie on one worker",
         instead: None,
     },
@@ -131,11 +126,7 @@ const REFUSALS: &[Refusal] = &[
         reason: "how large a record may be is for its topic to decide",
         instead: Some("it is `max-message` of a topic in app.toml"),
     },
-    Refusal {
-        keys: &["enable.partition.eof", "check.crcs"],
-        reason: "restoring state depends on it",
-        instead: None,
-    },
+    Refusal { keys: &["enable.partition.eof", "check.crcs"], reason: "restoring state depends on it", instead: None },
     Refusal {
         keys: &[
             "queued.max.messages.kbytes",
@@ -152,11 +143,7 @@ const REFUSALS: &[Refusal] = &[
         reason: "the records of a batch are there at once, and waiting for more would only delay its commit",
         instead: None,
     },
-    Refusal {
-        keys: &["topic.blacklist"],
-        reason: "the app's topics would seem not to exist",
-        instead: None,
-    },
+    Refusal { keys: &["topic.blacklist"], reason: "the app's topics would seem not to exist", instead: None },
     Refusal {
         keys: &["plugin.library.paths"],
         reason: "foreign code in the host's process could change everything that is sent",

@@ -41,12 +41,8 @@ pub(super) async fn read(body: &mut Body, bytes_max: usize, within: Duration) ->
     };
     match timeout(within, reading).await {
         Ok(read) => read.map(|()| bytes),
-        Err(_) => Err(
-            Problem::new(StatusCode::REQUEST_TIMEOUT, "the body took too long").detail(format!(
-                "it must be here within {} ms; send the request again",
-                within.as_millis()
-            )),
-        ),
+        Err(_) => Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "the body took too long")
+            .detail(format!("it must be here within {} ms; send the request again", within.as_millis()))),
     }
 }
 

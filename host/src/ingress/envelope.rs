@@ -48,10 +48,7 @@ struct CloudEvent<'a> {
 /// Makes the event of one request.
 pub(super) fn compose(target: &Target, key: Option<&str>, body: &[u8], now: SystemTime) -> Result<Composed, Problem> {
     let (mut json, value) = json::read(body).map_err(not_json)?;
-    target
-        .body
-        .check(&value)
-        .map_err(|mismatches| misfit(target, mismatches))?;
+    target.body.check(&value).map_err(|mismatches| misfit(target, mismatches))?;
     drop(value);
     let id = place_id(target, key, &mut json, now).map_err(|mismatch| misfit(target, [mismatch]))?;
     let route = &target.route;
@@ -72,24 +69,15 @@ pub(super) fn compose(target: &Target, key: Option<&str>, body: &[u8], now: Syst
         partition: None,
         key: Some(id.clone().into_bytes()),
         value: Some(value),
-        headers: vec![Header {
-            name: "content-type".to_owned(),
-            value: Some(CONTENT_TYPE.into()),
-        }],
+        headers: vec![Header { name: "content-type".to_owned(), value: Some(CONTENT_TYPE.into()) }],
     };
     Ok(Composed { id, record })
 }
 
 /// The body's id, or a new one that is put into the body.
 fn place_id(target: &Target, key: Option<&str>, body: &mut Json<'_>, now: SystemTime) -> Result<String, Mismatch> {
-    let wrong = |detail: &str| Mismatch {
-        pointer: target.route.id.clone(),
-        detail: detail.to_owned(),
-    };
-    let home = target
-        .id
-        .home(body)
-        .ok_or_else(|| wrong("there is no object here that could hold an id"))?;
+    let wrong = |detail: &str| Mismatch { pointer: target.route.id.clone(), detail: detail.to_owned() };
+    let home = target.id.home(body).ok_or_else(|| wrong("there is no object here that could hold an id"))?;
     match home.get(target.id.member()) {
         Some(Json::Text(id)) if id.is_empty() => Err(wrong("an id cannot be empty")),
         Some(Json::Text(id)) if id.len() > ID_BYTES_MAX => Err(wrong("an id has 255 bytes at most")),
@@ -113,20 +101,11 @@ fn check_event(target: &Target, event: &[u8]) -> Result<(), Problem> {
     schema.check(&event).map_err(|mismatches| {
         let inside = format!("/data/{}", target.route.member);
         let seen_from_body = |mismatch: Mismatch| match mismatch.pointer.strip_prefix(&inside) {
-            Some(pointer) => Mismatch {
-                pointer: pointer.to_owned(),
-                detail: mismatch.detail,
-            },
-            None if mismatch.pointer == "/subject" => Mismatch {
-                pointer: target.route.id.clone(),
-                ..mismatch
-            },
+            Some(pointer) => Mismatch { pointer: pointer.to_owned(), detail: mismatch.detail },
+            None if mismatch.pointer == "/subject" => Mismatch { pointer: target.route.id.clone(), ..mismatch },
             None => {
                 let detail = format!("the event's {}: {}", mismatch.pointer, mismatch.detail);
-                Mismatch {
-                    pointer: String::new(),
-                    detail,
-                }
+                Mismatch { pointer: String::new(), detail }
             }
         };
         misfit(target, mismatches.into_iter().map(seen_from_body))
@@ -137,10 +116,7 @@ fn not_json(fault: json::Fault) -> Problem {
     let problem = Problem::new(StatusCode::BAD_REQUEST, "the body is not JSON");
     match fault.pointer {
         None => problem.detail(fault.detail),
-        Some(pointer) => problem.errors([Mismatch {
-            pointer,
-            detail: fault.detail,
-        }]),
+        Some(pointer) => problem.errors([Mismatch { pointer, detail: fault.detail }]),
     }
 }
 

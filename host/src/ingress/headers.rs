@@ -16,22 +16,14 @@ const KEY_CHARS_MAX: usize = 255;
 pub(super) fn expect_json(headers: &HeaderMap) -> Result<(), Problem> {
     let said = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     if !said.is_some_and(is_json) || headers.get_all(CONTENT_TYPE).iter().count() > 1 {
-        return Err(
-            Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body is not said to be JSON")
-                .detail("send it with the header `content-type: application/json`; its charset, if given, is utf-8")
-                .header(ACCEPT, "application/json"),
-        );
+        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body is not said to be JSON")
+            .detail("send it with the header `content-type: application/json`; its charset, if given, is utf-8")
+            .header(ACCEPT, "application/json"));
     }
-    if headers
-        .get_all(CONTENT_ENCODING)
-        .iter()
-        .any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
-    {
-        return Err(
-            Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body is compressed")
-                .detail("send it as it is, without the header `content-encoding`")
-                .header(ACCEPT_ENCODING, "identity"),
-        );
+    if headers.get_all(CONTENT_ENCODING).iter().any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body is compressed")
+            .detail("send it as it is, without the header `content-encoding`")
+            .header(ACCEPT_ENCODING, "identity"));
     }
     Ok(())
 }
@@ -39,9 +31,7 @@ pub(super) fn expect_json(headers: &HeaderMap) -> Result<(), Problem> {
 /// `application/json`, with no charset or with UTF-8.
 fn is_json(content_type: &str) -> bool {
     let mut parts = content_type.split(';').map(str::trim);
-    let json = parts
-        .next()
-        .is_some_and(|kind| kind.eq_ignore_ascii_case("application/json"));
+    let json = parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case("application/json"));
     json && parts.filter(|parameter| !parameter.is_empty()).all(|parameter| {
         let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
         !name.eq_ignore_ascii_case("charset") || value.trim_matches('"').eq_ignore_ascii_case("utf-8")
@@ -53,11 +43,7 @@ pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Pro
     let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
     let Some(value) = values.next() else { return Ok(None) };
     let text = value.to_str().unwrap_or_default();
-    let key = if text.starts_with('"') {
-        unquote(text)
-    } else {
-        bare(text)
-    };
+    let key = if text.starts_with('"') { unquote(text) } else { bare(text) };
     match key {
         Some(key) if values.next().is_none() && (1..=KEY_CHARS_MAX).contains(&key.len()) => Ok(Some(key)),
         _ => Err(Problem::new(StatusCode::BAD_REQUEST, "the Idempotency-Key cannot be used").detail(format!(
@@ -67,9 +53,7 @@ pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Pro
 }
 
 fn bare(text: &str) -> Option<String> {
-    text.bytes()
-        .all(|byte| byte.is_ascii_graphic())
-        .then(|| text.to_owned())
+    text.bytes().all(|byte| byte.is_ascii_graphic()).then(|| text.to_owned())
 }
 
 /// What a string of RFC 8941 says. Parameters after it have no meaning here and are refused.
@@ -126,27 +110,13 @@ mod tests {
 
     #[test]
     fn only_json_in_utf_8_is_json() {
-        for good in [
-            "application/json",
-            "Application/JSON",
-            "application/json; charset=utf-8",
-        ] {
+        for good in ["application/json", "Application/JSON", "application/json; charset=utf-8"] {
             assert!(is_json(good), "{good}");
         }
-        for good in [
-            "application/json;charset=\"UTF-8\"",
-            "application/json; profile=x",
-            "application/json;",
-        ] {
+        for good in ["application/json;charset=\"UTF-8\"", "application/json; profile=x", "application/json;"] {
             assert!(is_json(good), "{good}");
         }
-        let bad = [
-            "",
-            "text/plain",
-            "application/cloudevents+json",
-            "application/jsonp",
-            "application/json; charset",
-        ];
+        let bad = ["", "text/plain", "application/cloudevents+json", "application/jsonp", "application/json; charset"];
         for bad in bad.into_iter().chain(["application/json; charset=latin1"]) {
             assert!(!is_json(bad), "{bad}");
         }

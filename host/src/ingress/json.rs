@@ -40,10 +40,7 @@ pub(super) fn read(body: &[u8]) -> Result<(Json<'_>, Value), Fault> {
         let before = text.get(..wrong.at).unwrap_or_default();
         let line = before.matches('\n').count() + 1;
         let column = before.chars().rev().take_while(|&c| c != '\n').count() + 1;
-        Fault {
-            pointer: Some(wrong.pointer),
-            detail: format!("{} at line {line} column {column}", wrong.what),
-        }
+        Fault { pointer: Some(wrong.pointer), detail: format!("{} at line {line} column {column}", wrong.what) }
     })?;
     Ok((json, value))
 }
@@ -80,8 +77,7 @@ struct Wrong {
 impl Wrong {
     /// Seen from the object or list around it.
     fn under(mut self, name: &str) -> Self {
-        self.pointer
-            .insert_str(0, &format!("/{}", name.replace('~', "~0").replace('/', "~1")));
+        self.pointer.insert_str(0, &format!("/{}", name.replace('~', "~0").replace('/', "~1")));
         self
     }
 }
@@ -105,11 +101,7 @@ impl<'a> Reader<'a> {
             self.skip(b':');
             let value = self.value().map_err(|wrong| wrong.under(&name))?;
             if members.contains_key(&name) {
-                let wrong = Wrong {
-                    pointer: String::new(),
-                    what: "the member stands here a second time",
-                    at: start,
-                };
+                let wrong = Wrong { pointer: String::new(), what: "the member stands here a second time", at: start };
                 return Err(wrong.under(&name));
             }
             members.insert(name, value);
@@ -144,11 +136,7 @@ impl<'a> Reader<'a> {
             }
         }
         let token = self.text.get(start..self.at).unwrap_or_default();
-        let wrong = |_| Wrong {
-            pointer: String::new(),
-            what: "the string cannot be read",
-            at: start,
-        };
+        let wrong = |_| Wrong { pointer: String::new(), what: "the string cannot be read", at: start };
         serde_json::from_str(token).map_err(wrong)
     }
 
@@ -185,11 +173,7 @@ pub(super) struct Pointer {
 impl Pointer {
     /// `None` when it is no pointer, or points at the whole body.
     pub(super) fn parse(text: &str) -> Option<Self> {
-        let mut names = text
-            .strip_prefix('/')?
-            .split('/')
-            .map(unescape)
-            .collect::<Option<Vec<_>>>()?;
+        let mut names = text.strip_prefix('/')?.split('/').map(unescape).collect::<Option<Vec<_>>>()?;
         let member = names.pop()?;
         Some(Self { parents: names, member })
     }

@@ -79,12 +79,7 @@ impl Problem {
     pub(crate) fn errors(mut self, mismatches: impl IntoIterator<Item = Mismatch>) -> Self {
         let mut mismatches = mismatches.into_iter();
         let places = mismatches.by_ref().take(ERRORS_MAX);
-        self.errors = places
-            .map(|m| Place {
-                pointer: cut(m.pointer),
-                detail: cut(m.detail),
-            })
-            .collect();
+        self.errors = places.map(|m| Place { pointer: cut(m.pointer), detail: cut(m.detail) }).collect();
         match mismatches.count() {
             0 => self,
             more => self.detail(format!("and {more} more places")),
@@ -125,13 +120,7 @@ impl IntoResponse for Problem {
         // Strings and numbers always serialize; were it otherwise, the status still says enough.
         let body = serde_json::to_vec(&self).unwrap_or_default();
         let kind = [(CONTENT_TYPE, "application/problem+json")];
-        (
-            self.status,
-            kind,
-            HeaderMap::from_iter(self.header.map(|header| *header)),
-            body,
-        )
-            .into_response()
+        (self.status, kind, HeaderMap::from_iter(self.header.map(|header| *header)), body).into_response()
     }
 }
 
@@ -153,19 +142,13 @@ mod tests {
     use super::*;
 
     fn mismatches(number: usize) -> impl Iterator<Item = Mismatch> {
-        (0..number).map(|n| Mismatch {
-            pointer: format!("/{n}"),
-            detail: "é".repeat(n * 100),
-        })
+        (0..number).map(|n| Mismatch { pointer: format!("/{n}"), detail: "é".repeat(n * 100) })
     }
 
     #[test]
     fn a_problem_names_32_places_and_counts_the_others() {
         let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "t").errors(mismatches(40));
-        assert_eq!(
-            (problem.errors.len(), problem.detail.as_deref()),
-            (32, Some("and 8 more places"))
-        );
+        assert_eq!((problem.errors.len(), problem.detail.as_deref()), (32, Some("and 8 more places")));
         let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "t").errors(mismatches(32));
         assert_eq!((problem.errors.len(), problem.detail), (32, None));
     }
@@ -173,11 +156,7 @@ mod tests {
     #[test]
     fn a_long_detail_is_cut_between_characters() {
         let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "t").errors(mismatches(6));
-        let lengths: Vec<_> = problem
-            .errors
-            .iter()
-            .map(|place| place.detail.chars().count())
-            .collect();
+        let lengths: Vec<_> = problem.errors.iter().map(|place| place.detail.chars().count()).collect();
         assert_eq!(lengths, [0, 100, 200, 300, 400, 401]);
     }
 

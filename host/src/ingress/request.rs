@@ -143,12 +143,9 @@ async fn publish(shared: &Shared, target: &Target, key: Option<&str>, body: Vec<
     drop(body);
     let published = shared.publisher.publish(record);
     match timeout(shared.options.publish_timeout, published).await {
-        Ok(Ok(Stored { partition, offset })) => Ok(Accepted {
-            id,
-            topic: target.route.topic.to_string(),
-            partition,
-            offset,
-        }),
+        Ok(Ok(Stored { partition, offset })) => {
+            Ok(Accepted { id, topic: target.route.topic.to_string(), partition, offset })
+        }
         Ok(Err(error)) => Err(unpublished(target, &error)),
         Err(_) => Err(unknown()),
     }
@@ -157,10 +154,8 @@ async fn publish(shared: &Shared, target: &Target, key: Option<&str>, body: Vec<
 fn unpublished(target: &Target, error: &PublishError) -> Problem {
     match error {
         PublishError::Refused { too_large: true, .. } => {
-            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large").detail(format!(
-                "topic `{}` takes no event of this size; nothing was stored",
-                target.route.topic
-            ))
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large")
+                .detail(format!("topic `{}` takes no event of this size; nothing was stored", target.route.topic))
         }
         // A missing topic, a missing permission, a policy: nothing that the caller could send otherwise.
         PublishError::Refused { cause, .. } => {

@@ -95,10 +95,7 @@ pub(crate) async fn serve(
     });
     let cut = if ended.await.is_ok() { 0 } else { connections.len() };
     connections.shutdown().await;
-    Drained {
-        connections: cut,
-        requests: 0,
-    }
+    Drained { connections: cut, requests: 0 }
 }
 
 /// The next connection, as soon as there is room for it.

@@ -43,10 +43,7 @@ impl Cache {
         check_ownership(folder)?;
         let mut hasher = Settings(Sha256::new());
         engine.precompile_compatibility_hash().hash(&mut hasher);
-        Ok(Self {
-            folder: folder.to_owned(),
-            engine: hasher.0.finalize().into(),
-        })
+        Ok(Self { folder: folder.to_owned(), engine: hasher.0.finalize().into() })
     }
 
     /// The component, if it was compiled before and what is stored is what we stored.
@@ -114,8 +111,7 @@ impl Cache {
     }
 
     fn path(&self, digest: Digest) -> PathBuf {
-        self.folder
-            .join(format!("{}-{}.{EXTENSION}", digest.hex(), Digest(self.engine).short()))
+        self.folder.join(format!("{}-{}.{EXTENSION}", digest.hex(), Digest(self.engine).short()))
     }
 
     /// The artefact in a file, when the file is whole and for this component and engine.
@@ -125,12 +121,7 @@ impl Cache {
     }
 
     fn checksum(&self, digest: Digest, artefact: &[u8]) -> [u8; 32] {
-        Sha256::new()
-            .chain_update(digest.0)
-            .chain_update(self.engine)
-            .chain_update(artefact)
-            .finalize()
-            .into()
+        Sha256::new().chain_update(digest.0).chain_update(self.engine).chain_update(artefact).finalize().into()
     }
 }
 

@@ -3,13 +3,7 @@
 //! Resources are plain numbers here: a guest's stream is 1 for stdout and 2 for stderr, every pollable is 0. So no
 //! table of resources has to be kept, bounded or cleared for an event.
 
-#![allow(
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    reason = "generated"
-)]
+#![allow(missing_docs, unreachable_pub, unused_qualifications, clippy::all, reason = "generated")]
 
 wasmtime::component::bindgen!({
     path: ["../wit", "src/sandbox/wasi.wit"],

@@ -44,11 +44,6 @@ impl store::Host for Guest {
     }
 
     fn get_all(&mut self) -> wasmtime::Result<Result<Vec<(String, String)>, store::Error>> {
-        Ok(Ok(self
-            .function
-            .config
-            .iter()
-            .map(|(key, value)| (key.clone(), value.clone()))
-            .collect()))
+        Ok(Ok(self.function.config.iter().map(|(key, value)| (key.clone(), value.clone())).collect()))
     }
 }

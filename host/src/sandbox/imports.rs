@@ -84,9 +84,8 @@ pub(super) fn linker_for(common: &Linker<Guest>, component: &Component) -> Resul
         if name.starts_with("wasi:filesystem/")
             && let ComponentItem::ComponentInstance(instance) = import.ty
         {
-            stub(&mut linker, name, &instance, component).map_err(|error| LoadError::Mismatch {
-                reason: format!("{error:#}"),
-            })?;
+            stub(&mut linker, name, &instance, component)
+                .map_err(|error| LoadError::Mismatch { reason: format!("{error:#}") })?;
         }
     }
     Ok(linker)
@@ -121,20 +120,12 @@ fn check(name: &str) -> Result<(), LoadError> {
             ],
         ),
     ];
-    let refused = |reason| {
-        Err(LoadError::Import {
-            import: name.to_owned(),
-            reason,
-        })
-    };
+    let refused = |reason| Err(LoadError::Import { import: name.to_owned(), reason });
     let (interface, version) = name.split_once('@').unwrap_or((name, ""));
     if interface.starts_with("wasi:sockets/") || interface.starts_with("wasi:http/") {
         return refused(NO_NETWORK);
     }
-    let known = KNOWN
-        .iter()
-        .find(|(known, _)| interface.starts_with(known))
-        .map(|(_, versions)| *versions);
+    let known = KNOWN.iter().find(|(known, _)| interface.starts_with(known)).map(|(_, versions)| *versions);
     let part = KNOWN_PARTS.iter().find_map(|(package, parts)| {
         let part = interface.strip_prefix(package)?;
         parts.contains(&part).then_some("0.2.")
@@ -205,47 +196,30 @@ mod tests {
 
     #[test]
     fn any_release_of_wasi_two_is_linked() {
-        for import in [
-            "wasi:cli/stdout@0.2.0",
-            "wasi:io/streams@0.2.12",
-            "wasi:clocks/wall-clock@0.2.3",
-        ] {
+        for import in ["wasi:cli/stdout@0.2.0", "wasi:io/streams@0.2.12", "wasi:clocks/wall-clock@0.2.3"] {
             check(import).unwrap();
         }
     }
 
     #[test]
     fn whatever_reaches_out_is_refused_by_name() {
-        for import in [
-            "wasi:sockets/tcp@0.2.0",
-            "wasi:http/outgoing-handler@0.2.3",
-            "wasi:sockets/types@0.3.0",
-        ] {
+        for import in ["wasi:sockets/tcp@0.2.0", "wasi:http/outgoing-handler@0.2.3", "wasi:sockets/types@0.3.0"] {
             assert_eq!(refused(import), NO_NETWORK);
         }
     }
 
     #[test]
     fn what_is_unknown_is_refused_by_name() {
-        for import in [
-            "wasi:keyvalue/store@0.2.0",
-            "wasi:cli/run@0.2.0",
-            "wasi:clocks/timezone@0.2.0",
-            "env",
-            "",
-        ] {
+        for import in ["wasi:keyvalue/store@0.2.0", "wasi:cli/run@0.2.0", "wasi:clocks/timezone@0.2.0", "env", ""] {
             assert_eq!(refused(import), NOT_THERE);
         }
     }
 
     #[test]
     fn another_version_is_refused_as_such() {
-        for import in [
-            "fnhost:function/state@0.2.0",
-            "wasi:io/streams@0.3.0",
-            "wasi:config/store",
-            "wasi:io/poll@0.20.0",
-        ] {
+        for import in
+            ["fnhost:function/state@0.2.0", "wasi:io/streams@0.3.0", "wasi:config/store", "wasi:io/poll@0.20.0"]
+        {
             assert_eq!(refused(import), OTHER_VERSION);
         }
     }

@@ -63,14 +63,7 @@ macro_rules! say {
 
 impl Log {
     pub(super) fn of(function: Arc<Function>) -> Self {
-        Self {
-            function,
-            lines: 0,
-            stream_bytes: 0,
-            out: vec![],
-            err: vec![],
-            last_words: vec![],
-        }
+        Self { function, lines: 0, stream_bytes: 0, out: vec![], err: vec![], last_words: vec![] }
     }
 
     /// Shows what is left, says what was left out, and gives the end of stderr.
@@ -99,11 +92,7 @@ impl Log {
         if !tracing::enabled!(target: "function", Level::DEBUG) {
             return;
         }
-        for part in bytes
-            .get(..room)
-            .unwrap_or(bytes)
-            .split_inclusive(|&byte| byte == b'\n')
-        {
+        for part in bytes.get(..room).unwrap_or(bytes).split_inclusive(|&byte| byte == b'\n') {
             let (part, ends) = part.strip_suffix(b"\n").map_or((part, false), |part| (part, true));
             self.line(stream).extend_from_slice(part);
             if ends {
@@ -121,13 +110,7 @@ impl Log {
         if !line.is_empty() {
             let line = String::from_utf8_lossy(&line);
             let stream = if stream == STDERR { "stderr" } else { "stdout" };
-            say!(
-                Level::DEBUG,
-                self.function.name,
-                stream,
-                "{}",
-                text::clean(&line, LINE_BYTES_MAX)
-            );
+            say!(Level::DEBUG, self.function.name, stream, "{}", text::clean(&line, LINE_BYTES_MAX));
         }
     }
 }
@@ -146,13 +129,7 @@ impl logging::Host for Log {
             GuestLevel::Error | GuestLevel::Critical => Level::ERROR,
         };
         let (name, context) = (self.function.name.as_str(), text::clean(&context, CONTEXT_BYTES_MAX));
-        say!(
-            level,
-            name,
-            context = &*context,
-            "{}",
-            text::clean(&message, LINE_BYTES_MAX)
-        );
+        say!(level, name, context = &*context, "{}", text::clean(&message, LINE_BYTES_MAX));
         Ok(())
     }
 }

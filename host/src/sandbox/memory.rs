@@ -14,11 +14,7 @@ pub(super) struct Memory {
 
 impl Memory {
     pub(super) fn up_to(bytes_max: usize) -> Self {
-        Self {
-            bytes: 0,
-            bytes_max,
-            refused_bytes: None,
-        }
+        Self { bytes: 0, bytes_max, refused_bytes: None }
     }
 
     /// How much the guest wanted to have, if that was more than it may.
@@ -58,11 +54,7 @@ mod tests {
         assert_eq!(memory.refused_bytes(), None);
         assert!(!memory.memory_growing(60, 61, None).unwrap());
         assert!(!memory.memory_growing(40, usize::MAX, None).unwrap());
-        assert_eq!(
-            memory.refused_bytes(),
-            Some(101),
-            "the first refusal is what people read"
-        );
+        assert_eq!(memory.refused_bytes(), Some(101), "the first refusal is what people read");
     }
 
     #[test]

@@ -23,8 +23,7 @@ impl Random {
     }
 
     fn generator(&mut self) -> &mut ChaCha20Rng {
-        self.drawn
-            .get_or_insert_with(|| Box::new(ChaCha20Rng::from_seed(self.seed)))
+        self.drawn.get_or_insert_with(|| Box::new(ChaCha20Rng::from_seed(self.seed)))
     }
 
     fn bytes(&mut self, count: u64) -> wasmtime::Result<Vec<u8>> {
@@ -73,10 +72,7 @@ mod tests {
     fn one_seed_gives_the_same_numbers_and_another_gives_others() {
         let draw = |seed| {
             let mut random = Random::seeded([seed; 32]);
-            (
-                random.bytes(40).unwrap(),
-                random::Host::get_random_u64(&mut random).unwrap(),
-            )
+            (random.bytes(40).unwrap(), random::Host::get_random_u64(&mut random).unwrap())
         };
         assert_eq!(draw(1), draw(1));
         assert_ne!(draw(1), draw(2));
@@ -94,9 +90,6 @@ mod tests {
         let mut random = Random::seeded([0; 32]);
         assert_eq!(random.bytes(BYTES_MAX).unwrap().len(), 65_536);
         let refused = random.bytes(4 << 30).unwrap_err();
-        assert_eq!(
-            refused.to_string(),
-            "it asked for 4294967296 random bytes at once, and 65536 are the most"
-        );
+        assert_eq!(refused.to_string(), "it asked for 4294967296 random bytes at once, and 65536 are the most");
     }
 }

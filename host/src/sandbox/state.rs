@@ -31,10 +31,7 @@ pub(super) struct State {
 
 impl State {
     pub(super) fn over(view: Arc<dyn View>) -> Self {
-        Self {
-            view,
-            changes: BTreeMap::new(),
-        }
+        Self { view, changes: BTreeMap::new() }
     }
 
     /// What the invocation wrote. The view is let go.
@@ -47,10 +44,8 @@ impl State {
         if let Some(value) = &value
             && value.len() > VALUE_BYTES_MAX
         {
-            let what = format!(
-                "a value of {} bytes is too long for the state: {VALUE_BYTES_MAX} is the most",
-                value.len()
-            );
+            let what =
+                format!("a value of {} bytes is too long for the state: {VALUE_BYTES_MAX} is the most", value.len());
             return Err(Ended::StateTooLarge(what));
         }
         if self.changes.len() >= CHANGES_MAX && !self.changes.contains_key(&key) {
@@ -87,13 +82,11 @@ impl State {
 
 fn check_key(key: &[u8]) -> Result<(), Ended> {
     match key.len() {
-        0 => Err(Ended::StateTooLarge(
-            "a state key is empty, and must have 1 byte at least".into(),
-        )),
+        0 => Err(Ended::StateTooLarge("a state key is empty, and must have 1 byte at least".into())),
         1..=KEY_BYTES_MAX => Ok(()),
-        len => Err(Ended::StateTooLarge(format!(
-            "a state key of {len} bytes is too long: {KEY_BYTES_MAX} is the most"
-        ))),
+        len => {
+            Err(Ended::StateTooLarge(format!("a state key of {len} bytes is too long: {KEY_BYTES_MAX} is the most")))
+        }
     }
 }
 

@@ -24,16 +24,15 @@ fn cut(text: &str, bytes_max: usize) -> &str {
 
 /// Control characters as Rust writes them: a line break as `\n`, an escape as `\u{1b}`.
 fn escaped(text: &str) -> String {
-    text.chars()
-        .fold(String::with_capacity(text.len() + 8), |mut clean, c| {
-            if c.is_control() {
-                // Writing to a String cannot fail.
-                _ = write!(clean, "{}", c.escape_default());
-            } else {
-                clean.push(c);
-            }
-            clean
-        })
+    text.chars().fold(String::with_capacity(text.len() + 8), |mut clean, c| {
+        if c.is_control() {
+            // Writing to a String cannot fail.
+            _ = write!(clean, "{}", c.escape_default());
+        } else {
+            clean.push(c);
+        }
+        clean
+    })
 }
 
 #[cfg(test)]
@@ -42,10 +41,7 @@ mod tests {
 
     #[test]
     fn clean_text_is_left_as_it_is() {
-        assert!(matches!(
-            clean("größer als nötig", 100),
-            Cow::Borrowed("größer als nötig")
-        ));
+        assert!(matches!(clean("größer als nötig", 100), Cow::Borrowed("größer als nötig")));
         assert_eq!(clean("", 0), "");
     }
 

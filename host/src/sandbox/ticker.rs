@@ -57,13 +57,8 @@ impl Ticker {
             stop: AtomicBool::new(false),
         });
         let of_thread = Arc::clone(&shared);
-        let thread = thread::Builder::new()
-            .name("ticker".into())
-            .spawn(move || of_thread.tick())?;
-        Ok(Self {
-            shared,
-            thread: Some(thread),
-        })
+        let thread = thread::Builder::new().name("ticker".into()).spawn(move || of_thread.tick())?;
+        Ok(Self { shared, thread: Some(thread) })
     }
 
     /// Waits until there is room for one more guest, and keeps epochs advancing while it runs.
@@ -83,10 +78,7 @@ impl Ticker {
 
     /// How many epochs make up `time`. One more, since the current one is under way.
     pub(super) fn epochs(time: Duration) -> u64 {
-        u64::try_from(time.as_nanos().div_ceil(TICK.as_nanos()))
-            .unwrap_or(u64::MAX / 2)
-            .max(1)
-            .saturating_add(1)
+        u64::try_from(time.as_nanos().div_ceil(TICK.as_nanos())).unwrap_or(u64::MAX / 2).max(1).saturating_add(1)
     }
 }
 
@@ -113,9 +105,7 @@ impl Drop for Running<'_> {
 impl Shared {
     fn try_enter(&self) -> bool {
         let room = |running| (running < self.running_max).then_some(running + 1);
-        self.running
-            .fetch_update(Ordering::SeqCst, Ordering::Relaxed, room)
-            .is_ok()
+        self.running.fetch_update(Ordering::SeqCst, Ordering::Relaxed, room).is_ok()
     }
 
     /// Waits for a guest to end, or a tick: a notice that came too early is no harm.
@@ -132,20 +122,12 @@ impl Shared {
         while !self.stop.load(Ordering::SeqCst) {
             thread::park_timeout(TICK);
             let ticks = u32::try_from(last.elapsed().as_nanos() / TICK.as_nanos()).unwrap_or(u32::MAX);
-            last = if ticks > CATCH_UP_TICKS {
-                Instant::now()
-            } else {
-                last + TICK * ticks
-            };
+            last = if ticks > CATCH_UP_TICKS { Instant::now() } else { last + TICK * ticks };
             for _ in 0..ticks.min(CATCH_UP_TICKS) {
                 self.engine.increment_epoch();
             }
 
-            idle = if self.running.load(Ordering::SeqCst) > 0 {
-                0
-            } else {
-                idle + 1
-            };
+            idle = if self.running.load(Ordering::SeqCst) > 0 { 0 } else { idle + 1 };
             if idle > IDLE_TICKS {
                 self.sleep();
                 (idle, last) = (0, Instant::now());

@@ -25,9 +25,7 @@ pub(super) struct Time {
 impl Time {
     /// Clocks that begin at the event's timestamp, or at the epoch when it has none.
     pub(super) fn beginning(timestamp_ms: Option<u64>) -> Self {
-        Self {
-            now_ns: timestamp_ms.unwrap_or(0).saturating_mul(1_000_000),
-        }
+        Self { now_ns: timestamp_ms.unwrap_or(0).saturating_mul(1_000_000) }
     }
 
     fn read(&mut self) -> u64 {
@@ -67,17 +65,11 @@ impl monotonic_clock::Host for Time {
 impl wall_clock::Host for Time {
     fn now(&mut self) -> wasmtime::Result<Datetime> {
         let now = std::time::Duration::from_nanos(self.read());
-        Ok(Datetime {
-            seconds: now.as_secs(),
-            nanoseconds: now.subsec_nanos(),
-        })
+        Ok(Datetime { seconds: now.as_secs(), nanoseconds: now.subsec_nanos() })
     }
 
     fn resolution(&mut self) -> wasmtime::Result<Datetime> {
-        Ok(Datetime {
-            seconds: 0,
-            nanoseconds: RESOLUTION_NS,
-        })
+        Ok(Datetime { seconds: 0, nanoseconds: RESOLUTION_NS })
     }
 }
 

@@ -44,10 +44,8 @@ impl Handler for Version {
         let running = self.sandbox.ticker.enter();
         let mut store = Store::new(&self.sandbox.engine, Guest::of(&call));
         limit(&mut store, &call.function.limits);
-        let returned = self
-            .pre
-            .instantiate(&mut store)
-            .and_then(|instance| call_handle(&instance, &mut store, call.event));
+        let returned =
+            self.pre.instantiate(&mut store).and_then(|instance| call_handle(&instance, &mut store, call.event));
         let guest = store.into_data();
         drop(running);
         outcome(returned, guest)
@@ -69,14 +67,8 @@ fn limit(store: &mut Store<Guest>, limits: &Limits) {
 }
 
 fn call_handle(instance: &Component, store: &mut Store<Guest>, event: &Event) -> wasmtime::Result<Returned> {
-    let headers: Vec<types::HeaderParam<'_>> = event
-        .headers
-        .iter()
-        .map(|h| types::HeaderParam {
-            name: &h.name,
-            value: h.value.as_deref(),
-        })
-        .collect();
+    let headers: Vec<types::HeaderParam<'_>> =
+        event.headers.iter().map(|h| types::HeaderParam { name: &h.name, value: h.value.as_deref() }).collect();
     let event = types::Event {
         topic: &event.partition.topic,
         timestamp: event.timestamp_ms,
@@ -89,26 +81,16 @@ fn call_handle(instance: &Component, store: &mut Store<Guest>, event: &Event) ->
 
 /// What became of the call.
 fn outcome(returned: wasmtime::Result<Returned>, guest: Guest) -> Outcome {
-    let Guest {
-        function,
-        memory,
-        state,
-        log,
-        ..
-    } = guest;
+    let Guest { function, memory, state, log, .. } = guest;
     let last_words = log.finish();
     match returned {
         Ok(Ok(returned)) => match outputs::checked(returned, &function) {
-            Ok(outputs) => Outcome::Completed(Effects {
-                outputs,
-                changes: changes_of(state.into_changes()),
-            }),
+            Ok(outputs) => Outcome::Completed(Effects { outputs, changes: changes_of(state.into_changes()) }),
             Err(failure) => Outcome::Failed(failure),
         },
-        Ok(Err(types::Failure::Reject(reason))) => Outcome::Failed(Failure::new(
-            Class::Rejected,
-            text::clean(&reason, Failure::REASON_BYTES_MAX),
-        )),
+        Ok(Err(types::Failure::Reject(reason))) => {
+            Outcome::Failed(Failure::new(Class::Rejected, text::clean(&reason, Failure::REASON_BYTES_MAX)))
+        }
         Ok(Err(types::Failure::Retry(reason))) => {
             Outcome::RetryAsked(text::clean(&reason, Failure::REASON_BYTES_MAX).into_owned())
         }
@@ -121,10 +103,9 @@ fn failure(error: &wasmtime::Error, function: &Function, memory: &Memory, last_w
     let limits = &function.limits;
     let (class, reason) = match (error.downcast_ref::<Ended>(), error.downcast_ref::<Trap>()) {
         (Some(Ended::StateTooLarge(what)), _) => (Class::StateTooLarge, what.clone()),
-        (_, Some(Trap::Interrupt)) => (
-            Class::TimedOut,
-            format!("it ran longer than {:?} (`limits.time`)", limits.time),
-        ),
+        (_, Some(Trap::Interrupt)) => {
+            (Class::TimedOut, format!("it ran longer than {:?} (`limits.time`)", limits.time))
+        }
         _ if memory.refused_bytes().is_some() => {
             let bytes = memory.refused_bytes().unwrap_or_default();
             (
@@ -138,10 +119,7 @@ fn failure(error: &wasmtime::Error, function: &Function, memory: &Memory, last_w
         _ if is_too_much_returned(error) => return outputs::too_large(function),
         (Some(ended), _) => (Class::Trapped, with_details(&ended.to_string(), error, last_words)),
         (None, Some(trap)) => (Class::Trapped, with_details(&trap.to_string(), error, last_words)),
-        (None, None) => (
-            Class::Trapped,
-            with_details(&error.root_cause().to_string(), error, last_words),
-        ),
+        (None, None) => (Class::Trapped, with_details(&error.root_cause().to_string(), error, last_words)),
     };
     Failure::new(class, text::clean(&reason, Failure::REASON_BYTES_MAX))
 }
@@ -149,13 +127,8 @@ fn failure(error: &wasmtime::Error, function: &Function, memory: &Memory, last_w
 /// Whether what the guest returned was more than the host copies. A call of the guest into the host can be too much as
 /// well; then the guest was running, and there are frames of it.
 fn is_too_much_returned(error: &wasmtime::Error) -> bool {
-    error
-        .downcast_ref::<WasmBacktrace>()
-        .is_none_or(|frames| frames.frames().is_empty())
-        && error
-            .root_cause()
-            .to_string()
-            .contains("fuel allocated for hostcalls has been exhausted")
+    error.downcast_ref::<WasmBacktrace>().is_none_or(|frames| frames.frames().is_empty())
+        && error.root_cause().to_string().contains("fuel allocated for hostcalls has been exhausted")
 }
 
 /// What happened, what the guest wrote to stderr last (a panic's message, most often), and where it was.

@@ -65,7 +65,9 @@ impl Handling<'_> {
             }
             let readers = self.plan.readers.get(&event.partition.topic).map_or(&[][..], Vec::as_slice);
             for function in readers {
-                if let (Some(planned), Some(handler)) = (self.plan.functions.get(*function), self.versions.get(*function)) {
+                if let (Some(planned), Some(handler)) =
+                    (self.plan.functions.get(*function), self.versions.get(*function))
+                {
                     let origin = handled.works.len();
                     let store = stores.entry((*function, event.partition.clone())).or_default();
                     let verdict = match self.decided.get(&(index, *function)) {

@@ -138,8 +138,14 @@ fn subject(value: Option<&[u8]>) -> Option<String> {
 ///
 /// # Errors
 /// Never in practice: everything in it is a string or a number.
-pub fn record(topic: &std::sync::Arc<str>, event: &Event, failure: &Failure, by: &Provenance<'_>) -> serde_json::Result<Record> {
-    let place = format!("{}/{}/{}/{}/{}", by.app, by.function, event.partition.topic, event.partition.number, event.offset);
+pub fn record(
+    topic: &std::sync::Arc<str>,
+    event: &Event,
+    failure: &Failure,
+    by: &Provenance<'_>,
+) -> serde_json::Result<Record> {
+    let place =
+        format!("{}/{}/{}/{}/{}", by.app, by.function, event.partition.topic, event.partition.number, event.offset);
     let time = rfc3339(by.failed_at_ms);
     let value = CloudEvent {
         specversion: "1.0",

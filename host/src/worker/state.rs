@@ -103,7 +103,8 @@ impl View for Store {
             _ => Bound::Included(prefix),
         };
         let range = (from, Bound::Unbounded);
-        let mut committed = self.committed.range::<[u8], _>(range).map(|(k, v)| (k.as_slice(), Some(v.as_slice()))).peekable();
+        let mut committed =
+            self.committed.range::<[u8], _>(range).map(|(k, v)| (k.as_slice(), Some(v.as_slice()))).peekable();
         let mut overlay =
             self.overlay.range::<[u8], _>(range).map(|(k, laid)| (k.as_slice(), laid.value.as_deref())).peekable();
         let mut changes = changes.range::<[u8], _>(range).map(|(k, v)| (k.as_slice(), v.as_deref())).peekable();
@@ -116,7 +117,8 @@ impl View for Store {
                 break;
             }
             let mut value = None;
-            for layer in [committed.next_if(|h| h.0 == key), overlay.next_if(|h| h.0 == key), changes.next_if(|h| h.0 == key)]
+            for layer in
+                [committed.next_if(|h| h.0 == key), overlay.next_if(|h| h.0 == key), changes.next_if(|h| h.0 == key)]
             {
                 if let Some((_, newer)) = layer {
                     value = newer;

@@ -36,10 +36,9 @@ pub fn decide(outcome: Outcome, attempt: u32, retry: &Retry) -> Next {
         Outcome::Completed(effects) => Next::Decided(Verdict::Apply(effects)),
         Outcome::Failed(failure) => Next::Decided(Verdict::Fail { failure, attempts: attempt }),
         Outcome::RetryAsked(_) if attempt < retry.attempts => Next::Wait(retry.backoff(attempt)),
-        Outcome::RetryAsked(reason) => Next::Decided(Verdict::Fail {
-            failure: Failure::new(Class::RetriesExhausted, reason),
-            attempts: attempt,
-        }),
+        Outcome::RetryAsked(reason) => {
+            Next::Decided(Verdict::Fail { failure: Failure::new(Class::RetriesExhausted, reason), attempts: attempt })
+        }
     }
 }
 

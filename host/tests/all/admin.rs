@@ -31,10 +31,7 @@ impl Admin {
             group: None,
             from: From::Earliest,
         };
-        let app = App {
-            functions: vec![Arc::new(inventory)],
-            ..wire::app()
-        };
+        let app = App { functions: vec![Arc::new(inventory)], ..wire::app() };
         let status = Status::new(&app, SILENCE_MAX, uptime());
         let router = router(Arc::clone(&status), Metrics::new("0.1.0").unwrap());
         let listening = Listening::start(|listener, stop| async move {
@@ -56,10 +53,7 @@ fn a_host_is_live_before_it_is_ready() {
     assert_eq!(admin.send("GET", "/livez").status, 200);
     let problem = admin.send("GET", "/readyz").problem();
     assert_eq!(problem["title"], "the host is not ready");
-    assert_eq!(
-        problem["reasons"][0],
-        serde_json::json!({ "reason": "the broker is away" })
-    );
+    assert_eq!(problem["reasons"][0], serde_json::json!({ "reason": "the broker is away" }));
 
     admin.status.set_broker_reachable(true);
     let worker = admin.status.worker("fulfilment.a.0", "fulfilment");
@@ -69,10 +63,7 @@ fn a_host_is_live_before_it_is_ready() {
 
     worker.set_phase(Phase::Running);
     let answer = admin.send("GET", "/readyz");
-    assert_eq!(
-        (answer.status, answer.json()),
-        (200, serde_json::json!({ "status": "ready" }))
-    );
+    assert_eq!((answer.status, answer.json()), (200, serde_json::json!({ "status": "ready" })));
 }
 
 #[test]
@@ -82,15 +73,7 @@ fn functions_are_shown_with_their_versions_and_lags() {
     let partition = Partition::new("order-received", 3);
     worker.set_partitions([partition.clone()]);
     admin.status.set_version("inventory", Digest::of(b"component"));
-    admin.status.set_lag(
-        "fulfilment",
-        &[Progress {
-            partition,
-            position: Some(38),
-            start: 0,
-            end: 41,
-        }],
-    );
+    admin.status.set_lag("fulfilment", &[Progress { partition, position: Some(38), start: 0, end: 41 }]);
     let shown = serde_json::to_string_pretty(&admin.send("GET", "/functions").json()).unwrap();
     insta::assert_snapshot!(shown, @r#"
     {
@@ -122,25 +105,15 @@ fn functions_are_shown_with_their_versions_and_lags() {
 fn metrics_are_in_the_format_that_prometheus_reads() {
     let admin = Admin::open();
     let answer = admin.send("GET", "/metrics");
-    assert_eq!(
-        answer.header("content-type"),
-        "text/plain; version=0.0.4; charset=utf-8"
-    );
-    assert!(
-        answer.body.contains("\nfnhost_build_info{version=\"0.1.0\"} 1\n"),
-        "{}",
-        answer.body
-    );
+    assert_eq!(answer.header("content-type"), "text/plain; version=0.0.4; charset=utf-8");
+    assert!(answer.body.contains("\nfnhost_build_info{version=\"0.1.0\"} 1\n"), "{}", answer.body);
 }
 
 #[test]
 fn requests_for_nothing_are_refused() {
     let admin = Admin::open();
     let answer = admin.send("GET", "/healthz");
-    assert_eq!(
-        answer.problem()["detail"],
-        "/healthz is not one of /livez, /readyz, /metrics and /functions"
-    );
+    assert_eq!(answer.problem()["detail"], "/healthz is not one of /livez, /readyz, /metrics and /functions");
     assert_eq!(answer.status, 404);
     for path in ["/livez", "/readyz", "/metrics", "/functions"] {
         let answer = admin.send("POST", path);

@@ -25,10 +25,7 @@ fn order() -> String {
 
 fn examples(kind: &str) -> Vec<PathBuf> {
     let dir = root().join("schemas/examples/order").join(kind);
-    let mut paths: Vec<_> = std::fs::read_dir(dir)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
+    let mut paths: Vec<_> = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.sort();
     assert!(!paths.is_empty());
     paths
@@ -43,10 +40,7 @@ fn event(door: &Door) -> Value {
 /// `data` of each event that was stored, as it lies on the topic.
 fn data(door: &Door) -> Vec<String> {
     let text = |value: Option<Vec<u8>>| String::from_utf8(value.unwrap()).unwrap();
-    door.stored()
-        .into_iter()
-        .map(|r| text(r.value).split_once("\"data\":").unwrap().1.to_owned())
-        .collect()
+    door.stored().into_iter().map(|r| text(r.value).split_once("\"data\":").unwrap().1.to_owned()).collect()
 }
 
 fn status_and_title(answer: &Answer) -> (u16, String) {
@@ -61,10 +55,7 @@ fn an_order_is_accepted_when_the_broker_has_it() {
     assert_eq!(answer.header("content-type"), "application/json");
     let accepted = answer.json();
     let id = accepted["id"].as_str().unwrap();
-    assert_eq!(
-        accepted,
-        serde_json::json!({ "id": id, "topic": "order-received", "partition": 3, "offset": 0 })
-    );
+    assert_eq!(accepted, serde_json::json!({ "id": id, "topic": "order-received", "partition": 3, "offset": 0 }));
     assert_eq!(answer.header("location"), format!("/orders/{id}"));
 
     let event = event(&door);
@@ -125,11 +116,7 @@ fn numbers_reach_the_topic_digit_by_digit() {
     let door = Door::open();
     let body = order().replace("\"quantity\": 1 ", "\"quantity\": 12345678901234567890123 ");
     assert_eq!(door.post(&body, "").status, 202);
-    assert!(
-        data(&door)[0].contains("\"quantity\":12345678901234567890123}"),
-        "{:?}",
-        data(&door)
-    );
+    assert!(data(&door)[0].contains("\"quantity\":12345678901234567890123}"), "{:?}", data(&door));
 }
 
 #[test]
@@ -150,21 +137,10 @@ fn requests_that_are_not_meant_for_a_route_are_refused() {
         client.send(request(method, path, headers, &order()));
         client.answer().unwrap()
     };
-    for path in [
-        "/",
-        "/order",
-        "/orders/",
-        "/orders/1",
-        "/ORDERS",
-        "//orders",
-        "/orders%20",
-    ] {
+    for path in ["/", "/order", "/orders/", "/orders/1", "/ORDERS", "//orders", "/orders%20"] {
         assert_eq!(send("POST", path, "").status, 404, "{path}");
     }
-    assert_eq!(
-        status_and_title(&send("POST", "/", "")).1,
-        "nothing is served at this path"
-    );
+    assert_eq!(status_and_title(&send("POST", "/", "")).1, "nothing is served at this path");
     for method in ["GET", "PUT", "DELETE", "OPTIONS", "BREW", "post"] {
         let answer = send(method, "/orders", "");
         assert_eq!((answer.status, answer.header("allow")), (405, "POST"), "{method}");
@@ -178,27 +154,14 @@ fn requests_that_are_not_meant_for_a_route_are_refused() {
 #[test]
 fn what_is_not_said_to_be_plain_json_is_refused() {
     let door = Door::open();
-    for kind in [
-        "text/plain",
-        "application/cloudevents+json",
-        "application/json; charset=latin1",
-        "",
-    ] {
+    for kind in ["text/plain", "application/cloudevents+json", "application/json; charset=latin1", ""] {
         let answer = door.post(&order(), &format!("content-type: {kind}\r\n"));
         assert_eq!(answer.status, 415, "{kind}");
         assert_eq!(answer.header("accept"), "application/json");
         answer.problem();
     }
-    assert_eq!(
-        door.post(&order(), "content-encoding: gzip\r\n")
-            .header("accept-encoding"),
-        "identity"
-    );
-    assert_eq!(
-        door.post(&order(), "content-type: application/json; charset=UTF-8\r\n")
-            .status,
-        202
-    );
+    assert_eq!(door.post(&order(), "content-encoding: gzip\r\n").header("accept-encoding"), "identity");
+    assert_eq!(door.post(&order(), "content-type: application/json; charset=UTF-8\r\n").status, 202);
 }
 
 #[test]
@@ -209,10 +172,7 @@ fn what_is_not_json_is_refused_with_its_place() {
     assert_eq!(answer.problem()["detail"], "trailing comma at line 3 column 1");
     let twice = order().replacen("\"products\"", "\"customer\": {}, \"products\"", 1);
     let problem = door.post(&twice, "").problem();
-    assert_eq!(
-        (&problem["status"], &problem["errors"][0]["pointer"]),
-        (&Value::from(400), &Value::from("/customer"))
-    );
+    assert_eq!((&problem["status"], &problem["errors"][0]["pointer"]), (&Value::from(400), &Value::from("/customer")));
 }
 
 #[test]
@@ -220,11 +180,7 @@ fn a_key_that_cannot_be_used_is_refused() {
     let door = Door::open();
     for key in ["", "a b", "\"\"", &"k".repeat(256), "a\r\nidempotency-key: b"] {
         let answer = door.post(&order(), &format!("idempotency-key: {key}\r\n"));
-        assert_eq!(
-            status_and_title(&answer),
-            (400, "the Idempotency-Key cannot be used".to_owned()),
-            "{key}"
-        );
+        assert_eq!(status_and_title(&answer), (400, "the Idempotency-Key cannot be used".to_owned()), "{key}");
     }
     assert_eq!(door.stored(), []);
 }
@@ -232,12 +188,7 @@ fn a_key_that_cannot_be_used_is_refused() {
 #[test]
 fn what_the_broker_does_not_take_is_never_accepted() {
     let door = Door::open();
-    let cases = [
-        (Fate::TooLarge, 413, ""),
-        (Fate::Refused, 500, ""),
-        (Fate::Away, 503, "5"),
-        (Fate::Unknown, 504, ""),
-    ];
+    let cases = [(Fate::TooLarge, 413, ""), (Fate::Refused, 500, ""), (Fate::Away, 503, "5"), (Fate::Unknown, 504, "")];
     for (fate, status, retry_after) in cases {
         door.next(fate);
         let answer = door.post(&order(), "");
@@ -263,10 +214,7 @@ fn an_unknown_outcome_tells_how_to_try_again() {
     door.next(Fate::Unknown);
     let detail = door.post(&order(), "").problem()["detail"].as_str().unwrap().to_owned();
     assert!(detail.contains("may have been accepted"), "{detail}");
-    assert!(
-        detail.contains("send the same request again with the same Idempotency-Key"),
-        "{detail}"
-    );
+    assert!(detail.contains("send the same request again with the same Idempotency-Key"), "{detail}");
 }
 
 #[test]

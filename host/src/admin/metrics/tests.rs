@@ -7,14 +7,9 @@ fn listed(text: &str) -> String {
         let line = line.strip_prefix("# TYPE ").map_or_else(
             || {
                 let series = line.rsplit_once(' ').map_or(line, |(series, _)| series);
-                let labels = series
-                    .split(['{', ','])
-                    .skip(1)
-                    .filter_map(|label| label.split_once('='))
-                    .map(|(name, _)| name);
-                labels
-                    .filter(|&name| name != "le")
-                    .fold(String::new(), |all, name| format!("{all}  {name}"))
+                let labels =
+                    series.split(['{', ',']).skip(1).filter_map(|label| label.split_once('=')).map(|(name, _)| name);
+                labels.filter(|&name| name != "le").fold(String::new(), |all, name| format!("{all}  {name}"))
             },
             str::to_owned,
         );
@@ -72,15 +67,9 @@ fn metrics_and_their_labels_are_these() {
 fn every_metric_is_in_the_list_at_the_top_of_this_file() {
     let file = include_str!("../metrics.rs");
     let text = used().render();
-    let names = text
-        .lines()
-        .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
+    let names = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
     for name in names {
-        assert!(
-            file.lines()
-                .any(|line| line.starts_with("//! |") && line.contains(&format!("`{name}`"))),
-            "{name}"
-        );
+        assert!(file.lines().any(|line| line.starts_with("//! |") && line.contains(&format!("`{name}`"))), "{name}");
     }
 }
 

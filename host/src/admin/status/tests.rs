@@ -42,13 +42,7 @@ fn status() -> (Arc<Status>, Arc<AtomicU64>) {
 }
 
 fn told(reasons: Vec<Reason>) -> Vec<String> {
-    let told = |r: Reason| {
-        [r.worker, r.partition, Some(r.reason)]
-            .into_iter()
-            .flatten()
-            .collect::<Vec<_>>()
-            .join(" ")
-    };
+    let told = |r: Reason| [r.worker, r.partition, Some(r.reason)].into_iter().flatten().collect::<Vec<_>>().join(" ");
     reasons.into_iter().map(told).collect()
 }
 
@@ -79,10 +73,7 @@ fn a_broker_that_is_away_makes_a_host_unready_but_not_dead() {
     status.set_broker_reachable(false);
     worker.set_phase(Phase::Away);
     assert_eq!(status.dead(), []);
-    assert_eq!(
-        told(status.unready()),
-        ["the broker is away", "w-0 cannot reach the broker"]
-    );
+    assert_eq!(told(status.unready()), ["the broker is away", "w-0 cannot reach the broker"]);
 }
 
 #[test]
@@ -104,10 +95,7 @@ fn a_host_is_ready_once_all_its_workers_run() {
     let workers = ["w-0", "w-1"].map(|name| status.worker(name, "fulfilment"));
     assert_eq!(
         told(status.unready()),
-        [
-            "w-0 waits for its place in the group",
-            "w-1 waits for its place in the group"
-        ]
+        ["w-0 waits for its place in the group", "w-1 waits for its place in the group"]
     );
     workers[0].set_phase(Phase::Running);
     workers[1].set_phase(Phase::Restoring);
@@ -122,10 +110,7 @@ fn a_stopped_partition_and_a_drain_make_a_host_unready() {
     let worker = running(&status);
     let partition = Partition::new("order-received", 3);
     worker.set_stopped(BTreeMap::from([(partition, "its error event is refused".to_owned())]));
-    assert_eq!(
-        told(status.unready()),
-        ["w-0 order-received[3] stopped: its error event is refused"]
-    );
+    assert_eq!(told(status.unready()), ["w-0 order-received[3] stopped: its error event is refused"]);
     worker.set_stopped(BTreeMap::new());
     assert_eq!(status.unready(), []);
     status.set_draining();
@@ -140,20 +125,12 @@ fn functions_show_the_partitions_and_lags_of_their_own_group() {
     worker.set_partitions([partition(0), Partition::new("order-confirmed", 0)]);
     worker.set_stopped(BTreeMap::from([(partition(0), "why".to_owned())]));
     status.set_version("inventory", Digest::of(b"component"));
-    let at = |number, position| Progress {
-        partition: partition(number),
-        position,
-        start: 0,
-        end: 10,
-    };
+    let at = |number, position| Progress { partition: partition(number), position, start: 0, end: 10 };
     status.set_lag("fulfilment", &[at(0, Some(7)), at(1, None)]);
     status.set_lag("fulfilment.audit", &[at(0, Some(10))]);
 
     let [inventory, audit] = <[FunctionView; 2]>::try_from(status.functions().functions).unwrap();
-    assert_eq!(
-        inventory.version.as_deref(),
-        Some(Digest::of(b"component").to_string().as_str())
-    );
+    assert_eq!(inventory.version.as_deref(), Some(Digest::of(b"component").to_string().as_str()));
     assert_eq!((inventory.group.as_str(), inventory.lag), ("fulfilment", 13));
     let view = |number, owned, lag, stopped: Option<&str>| PartitionView {
         topic: "order-received".into(),
@@ -162,10 +139,7 @@ fn functions_show_the_partitions_and_lags_of_their_own_group() {
         lag: Some(lag),
         stopped: stopped.map(str::to_owned),
     };
-    assert_eq!(
-        inventory.partitions,
-        [view(0, true, 3, Some("why")), view(1, false, 10, None)]
-    );
+    assert_eq!(inventory.partitions, [view(0, true, 3, Some("why")), view(1, false, 10, None)]);
     assert_eq!((audit.version, audit.lag), (None, 0));
     assert_eq!(audit.partitions, [view(0, false, 0, None)]);
 }

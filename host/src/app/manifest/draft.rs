@@ -115,7 +115,9 @@ fn topic(section: &Section<'_>, name: Spanned<String>) -> Topic {
     let validate = section.boolean("validate");
     if let (Some(true), None) = (validate, &schema) {
         let fault = Fault::new(format!("{} is to be validated, but names no schema", section.title));
-        section.reader.report(&section.key_span("validate"), fault.hint("add `schema = \"…\"`, or leave `validate` out"));
+        section
+            .reader
+            .report(&section.key_span("validate"), fault.hint("add `schema = \"…\"`, or leave `validate` out"));
     }
     Topic {
         spec: TopicSpec {
@@ -325,7 +327,9 @@ fn retry(section: &Section<'_>, limits: &Limits) -> Retry {
         let fault = Fault::new(message).note(format!("{attempts} attempts of {time} and the waits between them"));
         section.reader.report(
             &span,
-            fault.hint("stay under 60 s, for all events of the group wait meanwhile: fewer attempts, shorter waits, less time"),
+            fault.hint(
+                "stay under 60 s, for all events of the group wait meanwhile: fewer attempts, shorter waits, less time",
+            ),
         );
     }
     retry

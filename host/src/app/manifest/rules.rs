@@ -129,7 +129,10 @@ fn error_topic_is_fit(reader: &Reader<'_>, draft: &Draft) {
             largest.name.value
         );
         let note = format!("at least {}, twice the {} of its input", size_text(needed), message_text(&largest.spec));
-        let hint = format!("`max-message = \"{}\"`, or leave it out: twice the largest input is the default", size_text(needed));
+        let hint = format!(
+            "`max-message = \"{}\"`, or leave it out: twice the largest input is the default",
+            size_text(needed)
+        );
         reader.report(span, Fault::new(message).note(note).hint(hint));
     }
 }
@@ -194,7 +197,9 @@ fn groups_are_used(reader: &Reader<'_>, draft: &Draft) {
     for group in draft.groups.iter().filter(|group| !used.contains(group.name.value.as_str())) {
         let name = &group.name.value;
         let fault = undeclared(format!("no function has the group `{name}`"), name, &known, "no function has a group");
-        let hint = format!("give a function `group = \"{name}\"`; the workers of the app's own group stand at the top: `workers = 2`");
+        let hint = format!(
+            "give a function `group = \"{name}\"`; the workers of the app's own group stand at the top: `workers = 2`"
+        );
         reader.report(&group.name.span, fault.hint(hint));
     }
 }
@@ -223,7 +228,10 @@ fn bodies_fit(reader: &Reader<'_>, draft: &Draft) {
             );
             let note = format!("{} into {}", size_text(body), message_text(&topic.spec));
             let span = if route.body_bytes_max == route.header { &route.path } else { &route.body_bytes_max };
-            reader.report(span, Fault::new(message).note(note).hint("lower `max-body`, or raise the topic's `max-message`"));
+            reader.report(
+                span,
+                Fault::new(message).note(note).hint("lower `max-body`, or raise the topic's `max-message`"),
+            );
         }
     }
 }

@@ -52,7 +52,9 @@ pub(super) fn topics(settings: &Settings, asker: &BaseConsumer<Quiet>, names: &[
                 None => {}
                 Some(Code::UnknownTopic | Code::UnknownTopicOrPartition) => continue,
                 Some(code) => {
-                    return Err(Fault::of("reading topics", &KafkaError::MetadataFetch(code)).into_error(&settings.brokers));
+                    return Err(
+                        Fault::of("reading topics", &KafkaError::MetadataFetch(code)).into_error(&settings.brokers)
+                    );
                 }
             }
             let partitions = i32::try_from(topic.partitions().len()).unwrap_or(i32::MAX);
@@ -86,8 +88,9 @@ fn configs(
     let described = wait(settings, admin.describe_configs(&resources, &options()))?;
     let mut all = BTreeMap::new();
     for (name, resource) in names.iter().zip(described) {
-        let resource = resource
-            .map_err(|code| Fault::of("reading configuration", &KafkaError::AdminOp(code)).into_error(&settings.brokers))?;
+        let resource = resource.map_err(|code| {
+            Fault::of("reading configuration", &KafkaError::AdminOp(code)).into_error(&settings.brokers)
+        })?;
         let entries = resource.entries.into_iter().filter(|entry| wanted(&entry.source));
         all.insert((*name).to_owned(), entries.filter_map(|e| e.value.map(|value| (e.name, value))).collect());
     }
@@ -113,8 +116,9 @@ pub(super) fn apply(settings: &Settings, change: &TopicChange) -> Result<(), Err
         }
         TopicChange::Configure { name, config } => {
             // AlterConfigs replaces everything that was set on the topic, so what is to stay is sent along.
-            let mut all =
-                configs(settings, &[name], |source| *source == ConfigSource::DynamicTopic)?.remove(name).unwrap_or_default();
+            let mut all = configs(settings, &[name], |source| *source == ConfigSource::DynamicTopic)?
+                .remove(name)
+                .unwrap_or_default();
             all.extend(config.clone());
             let mut altered = AlterConfig::new(ResourceSpecifier::Topic(name));
             for (key, value) in &all {
@@ -131,7 +135,9 @@ pub(super) fn apply(settings: &Settings, change: &TopicChange) -> Result<(), Err
     };
     match results.into_iter().find_map(Result::err) {
         None => Ok(()),
-        Some(code) if is_away(code) => Err(Fault::of("changing topics", &KafkaError::AdminOp(code)).into_error(&settings.brokers)),
+        Some(code) if is_away(code) => {
+            Err(Fault::of("changing topics", &KafkaError::AdminOp(code)).into_error(&settings.brokers))
+        }
         Some(Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed) => {
             Err(Error::Denied { operation: "Create or Alter", resource: format!("topic `{}`", change.topic()) })
         }

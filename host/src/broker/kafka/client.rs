@@ -71,7 +71,8 @@ pub(super) trait Client: Send {
     fn is_lost(&self) -> bool;
 
     /// Stable committed positions (KIP-447: waits for open offset commits) of these partitions.
-    fn committed(&mut self, partitions: &[Partition], within: Duration) -> Result<BTreeMap<Partition, Position>, Fault>;
+    fn committed(&mut self, partitions: &[Partition], within: Duration)
+    -> Result<BTreeMap<Partition, Position>, Fault>;
 
     /// The oldest offset of a partition, and the end of what is committed in it.
     fn bounds(&mut self, partition: &Partition, within: Duration) -> Result<(Offset, Offset), Fault>;

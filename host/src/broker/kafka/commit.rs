@@ -217,7 +217,8 @@ impl Ends {
 
     /// The first failure, sorted: a record that was not stored demands an abort, whatever else is true of it.
     fn failed(&self) -> Option<Fault> {
-        let (_, fault) = self.failed.iter().find(|(_, f)| errors::is_refused(f.code)).or_else(|| self.failed.first())?;
+        let (_, fault) =
+            self.failed.iter().find(|(_, f)| errors::is_refused(f.code)).or_else(|| self.failed.first())?;
         let demand = if errors::is_fenced(fault.code) { Demand::Replace } else { Demand::Abort };
         Some(Fault { demand, ..fault.clone() })
     }

@@ -56,9 +56,8 @@ impl Exclusive for KafkaExclusive {
     fn write(&mut self, records: &[Record]) -> Result<Committed, Error> {
         self.producer.begin_transaction().map_err(|e| self.failed(Fault::of_transaction("beginning", &e)))?;
         for (index, record) in records.iter().enumerate() {
-            send(&self.producer, index, record).map_err(|e| {
-                self.failed(Fault { demand: Demand::Abort, ..Fault::of("sending a record", &e) })
-            })?;
+            send(&self.producer, index, record)
+                .map_err(|e| self.failed(Fault { demand: Demand::Abort, ..Fault::of("sending a record", &e) }))?;
         }
         let deliveries = self.deliveries.take(records.len(), CALL);
         let mut ends: BTreeMap<Partition, Offset> = BTreeMap::new();
@@ -74,9 +73,9 @@ impl Exclusive for KafkaExclusive {
         }
         if delivered < records.len() {
             let cause = format!("{} of {} records had no answer", records.len() - delivered, records.len());
-            self.producer.abort_transaction(CALL).map_err(|e| {
-                Fault::of_transaction("aborting", &e).into_error(&self.endpoint)
-            })?;
+            self.producer
+                .abort_transaction(CALL)
+                .map_err(|e| Fault::of_transaction("aborting", &e).into_error(&self.endpoint))?;
             return Err(Error::Away { endpoint: self.endpoint.clone(), cause: cause.into() });
         }
         self.producer.commit_transaction(CALL).map_err(|e| self.failed(Fault::of_transaction("committing", &e)))?;

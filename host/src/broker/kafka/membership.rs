@@ -12,9 +12,7 @@ use super::client::{Client, Signal, Start};
 use super::commit;
 use super::errors::{Demand, Fault, is_away};
 use super::watchdog::Guard;
-use crate::broker::{
-    CommitError, Committed, Error, From, Member, Membership, Polled, Position, Transaction,
-};
+use crate::broker::{CommitError, Committed, Error, From, Member, Membership, Polled, Position, Transaction};
 use crate::event::{Event, Partition};
 
 /// How long positions and bounds may take before the poll returns and they are asked for again.
@@ -39,16 +37,7 @@ pub(super) struct KafkaMembership<C> {
 
 impl<C: Client> KafkaMembership<C> {
     pub(super) fn new(client: C, member: Member, endpoint: String, guard: Guard) -> Self {
-        Self {
-            client,
-            member,
-            endpoint,
-            guard,
-            owned: BTreeSet::new(),
-            pending: None,
-            revoked: None,
-            away: None,
-        }
+        Self { client, member, endpoint, guard, owned: BTreeSet::new(), pending: None, revoked: None, away: None }
     }
 
     /// Takes the pending assignment, once its positions are known.
@@ -108,9 +97,9 @@ impl<C: Client> KafkaMembership<C> {
         match fault.code {
             Code::FencedInstanceId | Code::Fenced => Err(Error::Fenced { name: self.member.name.clone() }),
             _ if fatal => Err(Error::Bug { what: "the consumer died", cause: fault.boxed() }),
-            Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition => {
-                Err(Error::NoSuchTopic { topic: self.member.topics.keys().map(AsRef::as_ref).collect::<Vec<_>>().join(", ") })
-            }
+            Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition => Err(Error::NoSuchTopic {
+                topic: self.member.topics.keys().map(AsRef::as_ref).collect::<Vec<_>>().join(", "),
+            }),
             Code::OffsetOutOfRange | Code::AutoOffsetReset => Err(self.gone(fault)),
             Code::BadMessage | Code::BadCompression | Code::InvalidMessage => {
                 let partition = self.owned.first().cloned().unwrap_or_else(|| Partition::new("?", 0));

@@ -85,7 +85,10 @@ pub(super) fn identify(settings: &Settings, within: Duration) -> Result<Identity
 fn judge(endpoint: &str, versions: &BTreeMap<String, i16>) -> Result<Identity, Error> {
     let takes = |request: &str, version: i16| versions.get(request).is_some_and(|newest| *newest >= version);
     let name = RELEASES.iter().find(|(request, version, _)| takes(request, *version)).map(|(_, _, name)| *name);
-    let unfit = |reason: String| Error::Unfit { name: format!("the broker at {endpoint} ({})", name.unwrap_or("of an unknown kind")), reason };
+    let unfit = |reason: String| Error::Unfit {
+        name: format!("the broker at {endpoint} ({})", name.unwrap_or("of an unknown kind")),
+        reason,
+    };
     if let Some((_, _, reason)) = NEEDED.iter().find(|(request, version, _)| !takes(request, *version)) {
         return Err(unfit((*reason).to_owned()));
     }

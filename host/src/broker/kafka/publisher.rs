@@ -82,6 +82,7 @@ fn undelivered(error: &KafkaError) -> PublishError {
 }
 
 fn refused(fault: Fault) -> PublishError {
-    let too_large = matches!(fault.code, Code::MessageSizeTooLarge | Code::InvalidMessageSize | Code::MessageBatchTooLarge);
+    let too_large =
+        matches!(fault.code, Code::MessageSizeTooLarge | Code::InvalidMessageSize | Code::MessageBatchTooLarge);
     PublishError::Refused { too_large, cause: fault.boxed() }
 }

@@ -91,7 +91,11 @@ impl Client for RdkafkaClient {
         self.consumer.assignment_lost()
     }
 
-    fn committed(&mut self, partitions: &[Partition], within: Duration) -> Result<BTreeMap<Partition, Position>, Fault> {
+    fn committed(
+        &mut self,
+        partitions: &[Partition],
+        within: Duration,
+    ) -> Result<BTreeMap<Partition, Position>, Fault> {
         const CALL: &str = "reading committed positions";
         let asked = list(partitions.iter(), |_| Place::Invalid)?;
         let found = self.consumer.committed_offsets(asked, within).map_err(|e| Fault::of(CALL, &e))?;
@@ -181,7 +185,8 @@ impl Client for RdkafkaClient {
 
     fn send_offsets(&mut self, positions: &BTreeMap<Partition, Position>, within: Duration) -> Result<(), Fault> {
         const CALL: &str = "sending positions";
-        let list = list(positions.keys(), |p| positions.get(p).and_then(|p| p.next).map_or(Place::Invalid, Place::Offset))?;
+        let list =
+            list(positions.keys(), |p| positions.get(p).and_then(|p| p.next).map_or(Place::Invalid, Place::Offset))?;
         for (partition, position) in positions {
             if let Some(mut element) = list.find_partition(&partition.topic, partition.number)
                 && !position.note.is_empty()

@@ -150,7 +150,8 @@ impl KafkaReplay {
         let until = Instant::now() + wait;
         let mut records: Vec<Event> = Vec::new();
         loop {
-            let left = if records.is_empty() { until.saturating_duration_since(Instant::now()) } else { Duration::ZERO };
+            let left =
+                if records.is_empty() { until.saturating_duration_since(Instant::now()) } else { Duration::ZERO };
             match reader.poll(left) {
                 Some(Ok(message)) => {
                     let event = event_of(&message, &mut self.names);
@@ -166,7 +167,11 @@ impl KafkaReplay {
                     if let Some(reader) = self.reader.take() {
                         self.readers.give_back(reader);
                     }
-                    return Ok(if records.is_empty() { Replayed::Done { next: self.from } } else { Replayed::Records(records) });
+                    return Ok(if records.is_empty() {
+                        Replayed::Done { next: self.from }
+                    } else {
+                        Replayed::Records(records)
+                    });
                 }
                 Some(Err(error)) => {
                     let fault = Fault::of("replaying", &error);

@@ -23,21 +23,21 @@ const LAG_EVERY: Duration = Duration::from_secs(5);
 const REMIND_EVERY: Duration = Duration::from_secs(10);
 
 /// What the watch works with.
-pub struct Watch {
+pub(super) struct Watch {
     /// What is watched.
-    pub broker: Arc<dyn Broker>,
+    pub(super) broker: Arc<dyn Broker>,
     /// Whose topics and groups.
-    pub app: App,
+    pub(super) app: App,
     /// The broker's address, for people.
-    pub endpoint: String,
+    pub(super) endpoint: String,
     /// Where lag is counted.
-    pub metrics: Arc<Metrics>,
+    pub(super) metrics: Arc<Metrics>,
     /// Where health is shown.
-    pub status: Arc<Status>,
+    pub(super) status: Arc<Status>,
     /// Set when the host ends.
-    pub stop: Arc<AtomicBool>,
+    pub(super) stop: Arc<AtomicBool>,
     /// Set here when workers may begin.
-    pub begun: Arc<AtomicBool>,
+    pub(super) begun: Arc<AtomicBool>,
 }
 
 impl Watch {
@@ -45,7 +45,7 @@ impl Watch {
     ///
     /// # Errors
     /// A broker that cannot be used, a topic that is missing or has another partition count than it must.
-    pub fn run(self) -> Result<(), Error> {
+    pub(super) fn run(self) -> Result<(), Error> {
         let mut reminded: Option<Instant> = None;
         let mut measured: Option<Instant> = None;
         while !self.stop.load(Ordering::Relaxed) {

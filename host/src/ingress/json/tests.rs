@@ -14,10 +14,7 @@ fn fault(body: &str) -> Fault {
 
 #[test]
 fn one_content_has_one_text_however_it_is_spelt() {
-    let spelt = [
-        "{\"b\":[1,{}],\"a\":\"é/\"}",
-        " { \"a\" : \"\\u00e9\\/\" ,\r\n\t\"b\" : [ 1 , { } ] } ",
-    ];
+    let spelt = ["{\"b\":[1,{}],\"a\":\"é/\"}", " { \"a\" : \"\\u00e9\\/\" ,\r\n\t\"b\" : [ 1 , { } ] } "];
     for body in spelt {
         assert_eq!(rewritten(body), "{\"a\":\"é/\",\"b\":[1,{}]}");
     }
@@ -50,23 +47,9 @@ fn one_name_spelt_in_two_ways_stands_twice() {
 
 #[test]
 fn what_is_not_json_is_refused_with_line_and_column() {
-    assert_eq!(
-        fault("{\"a\": 1,\n \"b\": }").detail,
-        "expected value at line 2 column 7"
-    );
+    assert_eq!(fault("{\"a\": 1,\n \"b\": }").detail, "expected value at line 2 column 7");
     assert_eq!(fault("").detail, "EOF while parsing a value at line 1 column 0");
-    for body in [
-        "{} {}",
-        "[1,]",
-        "NaN",
-        "'a'",
-        "\"\\ud800\"",
-        "1e999",
-        "\u{feff}{}",
-        "{\"a\":1",
-        "01",
-        "// a\n1",
-    ] {
+    for body in ["{} {}", "[1,]", "NaN", "'a'", "\"\\ud800\"", "1e999", "\u{feff}{}", "{\"a\":1", "01", "// a\n1"] {
         assert!(fault(body).detail.contains(" at line 1 column "), "{body:?}");
     }
     assert!(read(b"\"\xff\"").is_err());
@@ -84,10 +67,7 @@ fn nesting_is_bounded() {
 fn a_pointer_finds_the_object_around_its_member() {
     let mut body = read(br#"{"a/b":[{"m~":{"id":"x"}}],"t":"text"}"#).unwrap().0;
     let pointer = Pointer::parse("/a~1b/0/m~0/id").unwrap();
-    assert_eq!(
-        pointer.home(&mut body).unwrap().get(pointer.member()),
-        Some(&Json::Text("x".to_owned()))
-    );
+    assert_eq!(pointer.home(&mut body).unwrap().get(pointer.member()), Some(&Json::Text("x".to_owned())));
     for nowhere in ["/a~1b/1/id", "/a~1b/x/id", "/a~1b/id", "/t/id", "/missing/id"] {
         assert_eq!(Pointer::parse(nowhere).unwrap().home(&mut body), None, "{nowhere}");
     }

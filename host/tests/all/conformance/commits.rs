@@ -15,11 +15,7 @@ pub(super) fn outputs_and_positions_become_visible_together(world: &World) {
     let mut joined = world.join(&world.member(&[&topic]));
     until("both events", &mut [&mut joined], |joined| joined[0].events.len() == 2);
     assert_eq!(world.position(&joined.member.group, &input), None);
-    joined.commit(vec![
-        record_to(&one, 0, "1"),
-        record_to(&one, 1, "2"),
-        record_to(&two, 0, "3"),
-    ]);
+    joined.commit(vec![record_to(&one, 0, "1"), record_to(&one, 1, "2"), record_to(&two, 0, "3")]);
     assert_eq!(world.position(&joined.member.group, &input), Some(2));
     assert_eq!(world.visible_values(&one), ["1", "2"]);
     assert_eq!(world.visible_values(&two), ["3"]);
@@ -39,15 +35,7 @@ pub(super) fn records_that_are_not_committed_are_nowhere(world: &World) {
 pub(super) fn a_transaction_without_positions_cannot_be_built(world: &World) {
     let output = world.topic("output", 1);
     let records = || vec![record_to(&output, 0, "fenced by nobody")];
-    let at = |next| {
-        BTreeMap::from([(
-            Partition::new("input", 0),
-            Position {
-                next,
-                note: String::new(),
-            },
-        )])
-    };
+    let at = |next| BTreeMap::from([(Partition::new("input", 0), Position { next, note: String::new() })]);
     assert!(Transaction::new(BTreeMap::new(), records()).is_none());
     assert!(Transaction::new(at(None), records()).is_none());
     assert!(Transaction::new(at(Some(-1)), records()).is_none());
@@ -60,25 +48,16 @@ pub(super) fn a_transaction_without_positions_cannot_be_built(world: &World) {
 pub(super) fn a_commit_says_where_its_records_end(world: &World) {
     let output = world.topic("output", 3);
     let mut joined = world.member_with_an_event();
-    let committed = joined.commit(vec![
-        record_to(&output, 0, "a"),
-        record_to(&output, 2, "b"),
-        record_to(&output, 0, "c"),
-    ]);
+    let committed =
+        joined.commit(vec![record_to(&output, 0, "a"), record_to(&output, 2, "b"), record_to(&output, 0, "c")]);
     let at = |number| Partition::new(Arc::clone(&output), number);
     assert_eq!(committed.ends, BTreeMap::from([(at(0), 2), (at(2), 1)]));
     // The markers of the first transaction take an offset.
     let input = joined.member.topics.keys().next().cloned().unwrap();
     world.publish_values(&input, 0, &["event"]);
-    until("another event", &mut [&mut joined], |joined| {
-        joined[0].events.len() == 1
-    });
+    until("another event", &mut [&mut joined], |joined| joined[0].events.len() == 1);
     let committed = joined.commit(vec![record_to(&output, 0, "d")]);
-    let last = world
-        .visible(&output)
-        .into_iter()
-        .rfind(|event| event.partition.number == 0)
-        .unwrap();
+    let last = world.visible(&output).into_iter().rfind(|event| event.partition.number == 0).unwrap();
     assert_eq!(
         (values(std::slice::from_ref(&last)), committed.ends),
         (vec!["d".to_owned()], BTreeMap::from([(at(0), last.offset + 1)]))
@@ -89,12 +68,7 @@ pub(super) fn records_of_a_transaction_keep_their_order(world: &World) {
     let output = world.topic("output", 2);
     let mut joined = world.member_with_an_event();
     let numbers: Vec<_> = (0..300).map(|i| i.to_string()).collect();
-    joined.commit(
-        numbers
-            .iter()
-            .map(|number| record(&output, "one key", number))
-            .collect(),
-    );
+    joined.commit(numbers.iter().map(|number| record(&output, "one key", number)).collect());
     assert_eq!(world.visible_values(&output), numbers);
 }
 
@@ -119,9 +93,7 @@ pub(super) fn commits_follow_each_other(world: &World) {
     let numbers: Vec<_> = (0..20).map(|i| i.to_string()).collect();
     for number in &numbers {
         world.publish_values(&topic, 0, &[number]);
-        until("the next event", &mut [&mut joined], |joined| {
-            joined[0].events.len() == 1
-        });
+        until("the next event", &mut [&mut joined], |joined| joined[0].events.len() == 1);
         joined.commit(joined.copies(&output));
     }
     assert_eq!(world.visible_values(&output), numbers);
@@ -135,8 +107,6 @@ pub(super) fn a_member_that_joined_late_does_not_get_what_was_committed(world: &
     joined.leave();
     world.publish_values(&input, 0, &["later"]);
     let mut late = Joined::new(world.second_process().as_ref(), &world.another(&member));
-    until("the later event", &mut [&mut late], |joined| {
-        !joined[0].events.is_empty()
-    });
+    until("the later event", &mut [&mut late], |joined| !joined[0].events.is_empty());
     assert_eq!(values(&late.events), ["later"]);
 }

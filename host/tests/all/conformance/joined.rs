@@ -59,10 +59,7 @@ impl Joined {
             Polled::Events(events) => self.take(events),
             Polled::Assigned(assigned) => {
                 for (partition, position) in assigned {
-                    assert!(
-                        self.member.topics.contains_key(&partition.topic),
-                        "{partition} was not asked for"
-                    );
+                    assert!(self.member.topics.contains_key(&partition.topic), "{partition} was not asked for");
                     self.next.insert(partition.clone(), position.next.unwrap_or(0));
                     let before = self.owned.insert(partition.clone(), position);
                     assert!(before.is_none(), "{partition} was assigned twice");
@@ -74,10 +71,7 @@ impl Joined {
             Polled::Revoked { partitions, .. } => {
                 self.revocations += 1;
                 for partition in partitions {
-                    assert!(
-                        self.owned.remove(&partition).is_some(),
-                        "{partition} was revoked, but not owned"
-                    );
+                    assert!(self.owned.remove(&partition).is_some(), "{partition} was revoked, but not owned");
                     self.resumed.remove(&partition);
                     self.events.retain(|event| event.partition != partition);
                 }
@@ -88,16 +82,9 @@ impl Joined {
 
     fn take(&mut self, events: Vec<Event>) {
         assert!(!events.is_empty(), "no events are Idle");
-        assert!(
-            events.len() <= self.member.events_max,
-            "{} events are too many",
-            events.len()
-        );
+        assert!(events.len() <= self.member.events_max, "{} events are too many", events.len());
         let bytes: usize = events.iter().map(Event::size_bytes).sum();
-        assert!(
-            bytes <= self.member.bytes_max || events.len() == 1,
-            "{bytes} bytes are too many"
-        );
+        assert!(bytes <= self.member.bytes_max || events.len() == 1, "{bytes} bytes are too many");
         for event in events {
             let (at, offset) = (&event.partition, event.offset);
             assert!(self.owned.contains_key(at), "an event of {at}, which is not owned");
@@ -153,10 +140,7 @@ impl Joined {
         loop {
             match self.membership.commit(transaction) {
                 Err(CommitError::Again { cause }) => {
-                    assert!(
-                        Instant::now() < deadline,
-                        "commits for {PATIENCE:?}, at last because of {cause}"
-                    );
+                    assert!(Instant::now() < deadline, "commits for {PATIENCE:?}, at last because of {cause}");
                 }
                 Ok(committed) => {
                     let positions = transaction.positions();
@@ -209,10 +193,7 @@ impl fmt::Debug for Joined {
 pub(crate) fn until(what: &str, joined: &mut [&mut Joined], mut is_so: impl FnMut(&[&mut Joined]) -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !is_so(joined) {
-        assert!(
-            Instant::now() < deadline,
-            "waited {PATIENCE:?} in vain: {what}; there are {joined:#?}"
-        );
+        assert!(Instant::now() < deadline, "waited {PATIENCE:?} in vain: {what}; there are {joined:#?}");
         joined.iter_mut().for_each(|one| one.turn());
     }
 }

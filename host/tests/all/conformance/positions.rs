@@ -10,10 +10,7 @@ use super::{Joined, World, record_to, until, values};
 use crate::kafka::eventually;
 
 fn at(next: Offset, note: &str) -> Position {
-    Position {
-        next: Some(next),
-        note: note.to_owned(),
-    }
+    Position { next: Some(next), note: note.to_owned() }
 }
 
 fn commit_positions(joined: &mut Joined, positions: impl IntoIterator<Item = (Partition, Position)>) {
@@ -44,12 +41,7 @@ pub(super) fn positions_and_notes_come_back_after_a_restart(world: &World) {
     until("what is left", &mut [&mut again], |joined| joined[0].events.len() == 4);
     again.turn_until_quiet();
     assert_eq!(
-        again
-            .events
-            .iter()
-            .filter(|event| event.partition.number == 0)
-            .map(|e| e.offset)
-            .collect::<Vec<_>>(),
+        again.events.iter().filter(|event| event.partition.number == 0).map(|e| e.offset).collect::<Vec<_>>(),
         [2]
     );
 }
@@ -57,33 +49,20 @@ pub(super) fn positions_and_notes_come_back_after_a_restart(world: &World) {
 pub(super) fn a_group_without_a_position_is_told_so(world: &World) {
     let topic = world.topic("input", 2);
     let joined = world.join_and_own(&world.member(&[&topic]), 2);
-    assert!(
-        joined.owned.values().all(|position| *position == Position::default()),
-        "{:?}",
-        joined.owned
-    );
+    assert!(joined.owned.values().all(|position| *position == Position::default()), "{:?}", joined.owned);
 }
 
 pub(super) fn a_position_moves_for_the_partitions_that_are_named(world: &World) {
     let topic = world.topic("input", 2);
-    let (zero, one) = (
-        Partition::new(Arc::clone(&topic), 0),
-        Partition::new(Arc::clone(&topic), 1),
-    );
+    let (zero, one) = (Partition::new(Arc::clone(&topic), 0), Partition::new(Arc::clone(&topic), 1));
     world.publish_values(&topic, 0, &["a"]);
     world.publish_values(&topic, 1, &["b"]);
     let mut joined = world.join_and_own(&world.member(&[&topic]), 2);
     let group = joined.member.group.clone();
     commit_positions(&mut joined, [(one.clone(), at(1, ""))]);
-    assert_eq!(
-        (world.position(&group, &zero), world.position(&group, &one)),
-        (None, Some(1))
-    );
+    assert_eq!((world.position(&group, &zero), world.position(&group, &one)), (None, Some(1)));
     commit_positions(&mut joined, [(zero.clone(), at(1, ""))]);
-    assert_eq!(
-        (world.position(&group, &zero), world.position(&group, &one)),
-        (Some(1), Some(1))
-    );
+    assert_eq!((world.position(&group, &zero), world.position(&group, &one)), (Some(1), Some(1)));
 }
 
 pub(super) fn a_position_may_stay_where_it_is_and_take_a_note(world: &World) {
@@ -106,34 +85,23 @@ pub(super) fn what_was_not_committed_is_handled_again(world: &World) {
     until("both events", &mut [&mut joined], |joined| joined[0].events.len() == 2);
     joined.leave();
     let mut again = world.join(&member);
-    until("both events again", &mut [&mut again], |joined| {
-        joined[0].events.len() == 2
-    });
+    until("both events again", &mut [&mut again], |joined| joined[0].events.len() == 2);
     assert_eq!(values(&again.events), ["a", "b"]);
 }
 
 pub(super) fn earliest_begins_at_the_oldest_record(world: &World) {
     let topic = world.topic("input", 1);
     world.publish_values(&topic, 0, &["deleted", "a", "b"]);
-    let oldest = if world.delete_before(&Partition::new(Arc::clone(&topic), 0), 1) {
-        1
-    } else {
-        0
-    };
+    let oldest = if world.delete_before(&Partition::new(Arc::clone(&topic), 0), 1) { 1 } else { 0 };
     let mut joined = world.join(&world.member(&[&topic]));
-    until("all that is there", &mut [&mut joined], |joined| {
-        joined[0].events.len() == 3 - oldest
-    });
+    until("all that is there", &mut [&mut joined], |joined| joined[0].events.len() == 3 - oldest);
     assert_eq!(values(&joined.events), ["deleted", "a", "b"][oldest..]);
 }
 
 pub(super) fn latest_begins_after_the_newest_record_of_its_assignment(world: &World) {
     let topic = world.topic("input", 1);
     world.publish_values(&topic, 0, &["old"]);
-    let member = Member {
-        topics: BTreeMap::from([(Arc::clone(&topic), From::Latest)]),
-        ..world.member(&[&topic])
-    };
+    let member = Member { topics: BTreeMap::from([(Arc::clone(&topic), From::Latest)]), ..world.member(&[&topic]) };
     let mut joined = world.join(&member);
     joined.resumes = false;
     until("its partition", &mut [&mut joined], |joined| joined[0].owned.len() == 1);
@@ -151,33 +119,17 @@ pub(super) fn each_topic_begins_where_it_is_told_to(world: &World) {
         world.publish_values(topic, 0, &["before"]);
     }
     let topics = BTreeMap::from([(Arc::clone(&old), From::Earliest), (Arc::clone(&new), From::Latest)]);
-    let mut joined = world.join_and_own(
-        &Member {
-            topics,
-            ..world.member(&[])
-        },
-        2,
-    );
+    let mut joined = world.join_and_own(&Member { topics, ..world.member(&[]) }, 2);
     for topic in [&old, &new] {
         world.publish_values(topic, 0, &["after"]);
     }
-    until("what each should have", &mut [&mut joined], |joined| {
-        joined[0].events.len() == 3
-    });
+    until("what each should have", &mut [&mut joined], |joined| joined[0].events.len() == 3);
     joined.turn_until_quiet();
     let of = |topic: &Arc<str>| {
-        let events: Vec<_> = joined
-            .events
-            .iter()
-            .filter(|event| event.partition.topic == *topic)
-            .cloned()
-            .collect();
+        let events: Vec<_> = joined.events.iter().filter(|event| event.partition.topic == *topic).cloned().collect();
         values(&events)
     };
-    assert_eq!(
-        (of(&old), of(&new)),
-        (vec!["before".to_owned(), "after".to_owned()], vec!["after".to_owned()])
-    );
+    assert_eq!((of(&old), of(&new)), (vec!["before".to_owned(), "after".to_owned()], vec!["after".to_owned()]));
 }
 
 /// Commits a position, does something to the log, joins again and gives the error that follows.
@@ -198,11 +150,7 @@ fn error_after(
             Ok(()) | Err(Error::Away { .. }) => None,
             Err(error) => Some(error),
         });
-        assert!(
-            joined.events.is_empty(),
-            "nothing is skipped in silence: {:?}",
-            joined.events
-        );
+        assert!(joined.events.is_empty(), "nothing is skipped in silence: {:?}", joined.events);
         error
     })
 }
@@ -213,14 +161,7 @@ pub(super) fn records_that_were_deleted_unread_are_an_error(world: &World) {
     let Some(error) = error_after(world, &topic, 1, |partition| world.delete_before(partition, 4)) else {
         return;
     };
-    let Error::OffsetGone {
-        partition,
-        wanted,
-        earliest,
-    } = &error
-    else {
-        panic!("{error:?}")
-    };
+    let Error::OffsetGone { partition, wanted, earliest } = &error else { panic!("{error:?}") };
     assert_eq!((partition, *wanted, *earliest), (&Partition::new(topic, 0), 1, 4));
 }
 
@@ -228,17 +169,7 @@ pub(super) fn a_position_beyond_the_end_is_an_error(world: &World) {
     let topic = world.topic("input", 1);
     world.publish_values(&topic, 0, &["a"]);
     let error = error_after(world, &topic, 100, |_| true).unwrap();
-    let Error::Shrunk {
-        partition,
-        expected,
-        end,
-    } = &error
-    else {
-        panic!("{error:?}")
-    };
-    assert_eq!(
-        (partition, *expected, *end),
-        (&Partition::new(Arc::clone(&topic), 0), 100, 1)
-    );
+    let Error::Shrunk { partition, expected, end } = &error else { panic!("{error:?}") };
+    assert_eq!((partition, *expected, *end), (&Partition::new(Arc::clone(&topic), 0), 100, 1));
     world.publish(record_to(&topic, 0, "the topic itself is well")).unwrap();
 }

@@ -48,11 +48,7 @@ fn too_large(topic: &Arc<str>) -> Record {
 }
 
 fn without_key(topic: &Arc<str>) -> Record {
-    Record {
-        key: None,
-        partition: Some(0),
-        ..record(topic, "", "no key")
-    }
+    Record { key: None, partition: Some(0), ..record(topic, "", "no key") }
 }
 
 pub(super) fn a_record_that_is_too_large_is_named_and_the_rest_commits(world: &World) {
@@ -66,11 +62,7 @@ pub(super) fn a_record_that_is_too_large_is_named_and_the_rest_commits(world: &W
 pub(super) fn a_null_key_on_a_compacted_topic_is_named_and_the_rest_commits(world: &World) {
     let output = world.topic_with("output", 1, &[("cleanup.policy", "compact")]);
     let mut joined = world.member_with_an_event();
-    let records = vec![
-        record(&output, "a", "a"),
-        record(&output, "b", "b"),
-        without_key(&output),
-    ];
+    let records = vec![record(&output, "a", "a"), record(&output, "b", "b"), without_key(&output)];
     assert_eq!(commit_what_is_taken(world, &mut joined, records), [2]);
     assert_eq!(world.visible_values(&output), ["a", "b"]);
 }
@@ -116,13 +108,8 @@ pub(super) fn a_member_goes_on_after_a_refusal(world: &World) {
         let records = vec![too_large(&output), record(&output, number, number)];
         assert_eq!(commit_what_is_taken(world, &mut joined, records), [0]);
         world.publish_values(&input.topic, 0, &[number]);
-        until("the next event", &mut [&mut joined], |joined| {
-            joined[0].events.len() == 1
-        });
+        until("the next event", &mut [&mut joined], |joined| joined[0].events.len() == 1);
         assert_eq!(values(&joined.events), [number]);
     }
-    assert_eq!(
-        (world.visible_values(&output), joined.revocations),
-        (["1", "2", "3"].map(str::to_owned).to_vec(), 0)
-    );
+    assert_eq!((world.visible_values(&output), joined.revocations), (["1", "2", "3"].map(str::to_owned).to_vec(), 0));
 }

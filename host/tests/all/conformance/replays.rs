@@ -20,10 +20,7 @@ fn drain(mut replay: Box<dyn Replay>) -> (Vec<Event>, Offset) {
         Ok(Replayed::Records(records)) => {
             assert!(!records.is_empty(), "no records are Waiting");
             for event in records {
-                assert!(
-                    events.last().is_none_or(|last| last.offset < event.offset),
-                    "{events:?} then {event:?}"
-                );
+                assert!(events.last().is_none_or(|last| last.offset < event.offset), "{events:?} then {event:?}");
                 events.push(event);
             }
             None
@@ -38,11 +35,7 @@ fn drain(mut replay: Box<dyn Replay>) -> (Vec<Event>, Offset) {
 
 fn replay(world: &World, topic: &Arc<str>, from: Offset) -> (Vec<String>, Offset) {
     let (events, next) = drain(world.broker.replay(&log_of(topic), from).unwrap());
-    assert!(
-        events
-            .iter()
-            .all(|event| event.offset >= from && event.partition == log_of(topic))
-    );
+    assert!(events.iter().all(|event| event.offset >= from && event.partition == log_of(topic)));
     (values(&events), next)
 }
 
@@ -53,21 +46,11 @@ pub(super) fn a_replay_has_every_record_from_the_beginning(world: &World) {
         value: value.map(|value| value.as_bytes().to_vec()),
         ..record(&topic, key, "")
     };
-    let records = [
-        keyed("a", Some("1")),
-        keyed("b", Some("2")),
-        keyed("a", None),
-        keyed("c", Some("")),
-    ];
+    let records = [keyed("a", Some("1")), keyed("b", Some("2")), keyed("a", None), keyed("c", Some(""))];
     for record in &records {
         world.publish(record.clone()).unwrap();
     }
-    world
-        .publish(Record {
-            partition: Some(1),
-            ..record(&topic, "d", "of another partition")
-        })
-        .unwrap();
+    world.publish(Record { partition: Some(1), ..record(&topic, "d", "of another partition") }).unwrap();
     let (events, next) = drain(world.broker.replay(&log_of(&topic), 0).unwrap());
     let read: Vec<_> = events.into_iter().map(|event| (event.key, event.value)).collect();
     assert_eq!(read, records.map(|record| (record.key, record.value)));
@@ -90,29 +73,15 @@ pub(super) fn a_replay_of_nothing_is_done_at_once(world: &World) {
 pub(super) fn a_replay_beyond_the_end_says_that_the_log_shrank(world: &World) {
     let topic = world.topic("log", 1);
     world.publish_values(&topic, 0, &["a", "b"]);
-    let Err(error) = world.broker.replay(&log_of(&topic), 5) else {
-        panic!("it must not begin")
-    };
-    let Error::Shrunk {
-        partition,
-        expected,
-        end,
-    } = &error
-    else {
-        panic!("{error:?}")
-    };
+    let Err(error) = world.broker.replay(&log_of(&topic), 5) else { panic!("it must not begin") };
+    let Error::Shrunk { partition, expected, end } = &error else { panic!("{error:?}") };
     assert_eq!((partition, *expected, *end), (&log_of(&topic), 5, 2));
 }
 
 pub(super) fn a_replay_of_a_topic_that_is_not_there_says_so(world: &World) {
     let missing = world.name("missing");
-    let Err(error) = world.broker.replay(&Partition::new(missing.as_str(), 0), 0) else {
-        panic!("it must not begin")
-    };
-    assert!(
-        matches!(&error, Error::NoSuchTopic { topic } if *topic == missing),
-        "{error:?}"
-    );
+    let Err(error) = world.broker.replay(&Partition::new(missing.as_str(), 0), 0) else { panic!("it must not begin") };
+    assert!(matches!(&error, Error::NoSuchTopic { topic } if *topic == missing), "{error:?}");
 }
 
 pub(super) fn a_replay_ends_where_the_log_ended_when_it_was_asked_for(world: &World) {
@@ -131,15 +100,13 @@ fn behind_an_open_transaction(world: &World, topic: &Arc<str>) -> Option<(Box<dy
     let open = world.open(&[record_to(topic, 0, "within")])?;
     let mut replay = world.broker.replay(&log_of(topic), 0).unwrap();
     let mut read = Vec::new();
-    eventually("it has what lies before and waits", || {
-        match replay.next(TURN).unwrap() {
-            Replayed::Records(mut records) => {
-                read.append(&mut records);
-                None
-            }
-            Replayed::Waiting => (!read.is_empty()).then_some(()),
-            Replayed::Done { next } => panic!("done at {next} before an open transaction"),
+    eventually("it has what lies before and waits", || match replay.next(TURN).unwrap() {
+        Replayed::Records(mut records) => {
+            read.append(&mut records);
+            None
         }
+        Replayed::Waiting => (!read.is_empty()).then_some(()),
+        Replayed::Done { next } => panic!("done at {next} before an open transaction"),
     });
     assert_eq!(values(&read), ["before"]);
     for _ in 0..QUIET_TURNS {
@@ -179,11 +146,7 @@ pub(super) fn a_replay_never_has_aborted_records(world: &World) {
     world.open(&[record_to(&topic, 0, "3")]).unwrap().abort();
     let (read, next) = replay(world, &topic, 0);
     assert_eq!(read, ["a", "b"]);
-    assert_eq!(
-        replay(world, &topic, next),
-        (Vec::new(), next),
-        "it goes on behind what was aborted"
-    );
+    assert_eq!(replay(world, &topic, next), (Vec::new(), next), "it goes on behind what was aborted");
 }
 
 pub(super) fn a_replay_ends_behind_a_marker(world: &World) {
@@ -224,7 +187,5 @@ pub(super) fn replays_run_beside_each_other_and_beside_a_member(world: &World) {
         assert_eq!(values(read), many);
     }
     world.publish_values(&input, 0, &["event"]);
-    until("the member is well", &mut [&mut joined], |joined| {
-        joined[0].events.len() == 1
-    });
+    until("the member is well", &mut [&mut joined], |joined| joined[0].events.len() == 1);
 }

@@ -22,11 +22,7 @@ impl World {
     /// An app that nobody has heard of.
     pub(crate) fn new(fixture: Box<dyn Fixture>) -> Self {
         let app = unique("app");
-        Self {
-            broker: fixture.process(&app),
-            app,
-            fixture,
-        }
+        Self { broker: fixture.process(&app), app, fixture }
     }
 
     /// Another process of the same app.
@@ -47,16 +43,8 @@ impl World {
     /// A topic with `config`.
     pub(crate) fn topic_with(&self, stem: &str, partitions: i32, config: &[(&str, &str)]) -> Arc<str> {
         let name = self.name(stem);
-        let config = config
-            .iter()
-            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-            .collect();
-        let create = TopicChange::Create {
-            name: name.clone(),
-            partitions,
-            replication: None,
-            config,
-        };
+        let config = config.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let create = TopicChange::Create { name: name.clone(), partitions, replication: None, config };
         self.broker.apply(&[create]).unwrap();
         eventually("a topic that was created can be used", || {
             let topics = self.broker.topics(&[&name]).unwrap();
@@ -71,10 +59,7 @@ impl World {
             group: self.name("group"),
             name: self.name("member"),
             stable: false,
-            topics: topics
-                .iter()
-                .map(|&topic| (Arc::clone(topic), From::Earliest))
-                .collect(),
+            topics: topics.iter().map(|&topic| (Arc::clone(topic), From::Earliest)).collect(),
             poll_interval_max: Duration::from_secs(60),
             events_max: 500,
             bytes_max: 1 << 20,
@@ -85,10 +70,7 @@ impl World {
 
     /// The same place again, or one beside it when `like` has no stable name.
     pub(crate) fn another(&self, like: &Member) -> Member {
-        Member {
-            name: self.name("member"),
-            ..like.clone()
-        }
+        Member { name: self.name("member"), ..like.clone() }
     }
 
     /// Takes the place.
@@ -99,9 +81,7 @@ impl World {
     /// Takes the place and waits until all partitions are there.
     pub(crate) fn join_and_own(&self, member: &Member, partitions: usize) -> Joined {
         let mut joined = self.join(member);
-        until("a member owns every partition", &mut [&mut joined], |joined| {
-            joined[0].owned.len() == partitions
-        });
+        until("a member owns every partition", &mut [&mut joined], |joined| joined[0].owned.len() == partitions);
         joined
     }
 
@@ -152,10 +132,7 @@ impl World {
     /// The group's progress in a topic, by partition.
     pub(crate) fn progress(&self, group: &str, topic: &str) -> BTreeMap<i32, Progress> {
         let progress = self.broker.progress(group, &[topic]).unwrap();
-        progress
-            .into_iter()
-            .map(|progress| (progress.partition.number, progress))
-            .collect()
+        progress.into_iter().map(|progress| (progress.partition.number, progress)).collect()
     }
 
     /// The group's position in a partition.
@@ -177,17 +154,10 @@ pub(crate) fn record(topic: &Arc<str>, key: &str, value: &str) -> Record {
 
 /// A record without a key, to a partition.
 pub(crate) fn record_to(topic: &Arc<str>, partition: i32, value: &str) -> Record {
-    Record {
-        partition: Some(partition),
-        key: None,
-        ..record(topic, "", value)
-    }
+    Record { partition: Some(partition), key: None, ..record(topic, "", value) }
 }
 
 /// The events' values, as text.
 pub(crate) fn values(events: &[Event]) -> Vec<String> {
-    events
-        .iter()
-        .map(|event| String::from_utf8(event.value.clone().unwrap_or_default()).unwrap())
-        .collect()
+    events.iter().map(|event| String::from_utf8(event.value.clone().unwrap_or_default()).unwrap()).collect()
 }

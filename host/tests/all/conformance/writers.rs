@@ -12,13 +12,8 @@ use crate::kafka::{block_on, eventually};
 pub(super) fn an_exclusive_writer_writes_and_says_where_its_records_end(world: &World) {
     let topic = world.topic("deployments", 2);
     let mut writer = world.broker.exclusive(&world.name("writer")).unwrap();
-    let written = writer
-        .write(&[
-            record_to(&topic, 0, "a"),
-            record_to(&topic, 1, "b"),
-            record_to(&topic, 0, "c"),
-        ])
-        .unwrap();
+    let written =
+        writer.write(&[record_to(&topic, 0, "a"), record_to(&topic, 1, "b"), record_to(&topic, 0, "c")]).unwrap();
     let at = |number| Partition::new(Arc::clone(&topic), number);
     assert_eq!(written.ends, BTreeMap::from([(at(0), 2), (at(1), 1)]));
     writer.write(&[record_to(&topic, 1, "d")]).unwrap();
@@ -66,10 +61,8 @@ pub(super) fn a_publisher_says_where_the_record_lies(world: &World) {
     for key in ["a", "b", "c", "d", "e"] {
         let stored = world.publish(record(&topic, key, key)).unwrap();
         let visible = world.visible(&topic);
-        let there = visible
-            .iter()
-            .find(|e| (e.partition.number, e.offset) == (stored.partition, stored.offset))
-            .unwrap();
+        let there =
+            visible.iter().find(|e| (e.partition.number, e.offset) == (stored.partition, stored.offset)).unwrap();
         assert_eq!(values(std::slice::from_ref(there)), [key]);
     }
 }
@@ -87,23 +80,14 @@ pub(super) fn a_publisher_takes_many_records_at_once(world: &World) {
     });
     let places: BTreeSet<_> = stored.iter().map(|stored| (stored.partition, stored.offset)).collect();
     let visible = world.visible(&topic);
-    assert_eq!(
-        places,
-        visible
-            .iter()
-            .map(|event| (event.partition.number, event.offset))
-            .collect()
-    );
+    assert_eq!(places, visible.iter().map(|event| (event.partition.number, event.offset)).collect());
     assert_eq!(visible.len(), 1000);
 }
 
 pub(super) fn a_publisher_refuses_what_is_too_large(world: &World) {
     let topic = world.topic_with("orders", 1, &[("max.message.bytes", "10000")]);
     let refused = world.publish(record(&topic, "a", &"x".repeat(20_000)));
-    assert!(
-        matches!(&refused, Err(PublishError::Refused { too_large: true, .. })),
-        "{refused:?}"
-    );
+    assert!(matches!(&refused, Err(PublishError::Refused { too_large: true, .. })), "{refused:?}");
     world.publish(record(&topic, "b", "small")).unwrap();
     assert_eq!(world.visible_values(&topic), ["small"]);
 }
@@ -126,10 +110,7 @@ pub(super) fn a_publisher_refuses_a_null_key_on_a_compacted_topic_and_stores_the
     });
     for (i, fate) in fates.iter().enumerate() {
         if i % 10 == 7 {
-            assert!(
-                matches!(fate, Err(PublishError::Refused { too_large: false, .. })),
-                "{i}: {fate:?}"
-            );
+            assert!(matches!(fate, Err(PublishError::Refused { too_large: false, .. })), "{i}: {fate:?}");
         } else {
             assert!(fate.is_ok(), "{i}: {fate:?}");
         }
@@ -139,10 +120,7 @@ pub(super) fn a_publisher_refuses_a_null_key_on_a_compacted_topic_and_stores_the
 
 pub(super) fn a_publisher_refuses_a_topic_that_is_not_there(world: &World) {
     let refused = world.publish(record(&world.name("missing").into(), "a", "a"));
-    assert!(
-        matches!(&refused, Err(PublishError::Refused { too_large: false, .. })),
-        "{refused:?}"
-    );
+    assert!(matches!(&refused, Err(PublishError::Refused { too_large: false, .. })), "{refused:?}");
 }
 
 pub(super) fn a_publisher_hears_its_broker(world: &World) {

@@ -57,10 +57,7 @@ impl Publisher for FakePublisher {
                 Fate::Held(held) => held.acquire().await.unwrap().forget(),
                 Fate::TooLarge => return Err(PublishError::Refused { too_large: true, cause }),
                 Fate::Refused => {
-                    return Err(PublishError::Refused {
-                        too_large: false,
-                        cause,
-                    });
+                    return Err(PublishError::Refused { too_large: false, cause });
                 }
                 Fate::Away => return Err(PublishError::Away { cause }),
                 Fate::Panics => panic!("told to"),
@@ -68,10 +65,7 @@ impl Publisher for FakePublisher {
             }
             let mut stored = stored.lock().unwrap();
             stored.push(record);
-            Ok(Stored {
-                partition: 3,
-                offset: i64::try_from(stored.len()).unwrap() - 1,
-            })
+            Ok(Stored { partition: 3, offset: i64::try_from(stored.len()).unwrap() - 1 })
         })
     }
 
@@ -85,15 +79,7 @@ impl FakePublisher {
     fn new() -> (Arc<Self>, mpsc::Receiver<()>) {
         let (arrived, arrivals) = mpsc::channel();
         let reachable = AtomicBool::new(true);
-        (
-            Arc::new(Self {
-                reachable,
-                fates: Mutex::default(),
-                stored: Arc::default(),
-                arrived,
-            }),
-            arrivals,
-        )
+        (Arc::new(Self { reachable, fates: Mutex::default(), stored: Arc::default(), arrived }), arrivals)
     }
 }
 
@@ -122,40 +108,25 @@ impl Listening {
     where
         F: Future<Output = Drained> + Send + 'static,
     {
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .build()
-            .unwrap();
+        let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
         let drained = runtime.spawn(serve(listener, stopped));
-        Self {
-            runtime,
-            address,
-            stop,
-            drained,
-        }
+        Self { runtime, address, stop, drained }
     }
 
     /// Begins to drain.
     pub(crate) fn stop(self) -> Draining {
         self.stop.send(()).unwrap();
-        Draining {
-            runtime: self.runtime,
-            drained: self.drained,
-        }
+        Draining { runtime: self.runtime, drained: self.drained }
     }
 
     pub(crate) fn client(&self) -> Client {
         let stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
-        Client {
-            stream,
-            read: Vec::new(),
-        }
+        Client { stream, read: Vec::new() }
     }
 }
 
@@ -168,10 +139,7 @@ pub(crate) struct Draining {
 impl Draining {
     /// What was cut off in the end.
     pub(crate) fn drained(self) -> Drained {
-        self.runtime
-            .block_on(async { tokio::time::timeout(PATIENCE, self.drained).await })
-            .unwrap()
-            .unwrap()
+        self.runtime.block_on(async { tokio::time::timeout(PATIENCE, self.drained).await }).unwrap().unwrap()
     }
 }
 
@@ -233,12 +201,7 @@ impl Door {
             let stop = async { drop(stop.await) };
             serve(listener, ingress, stop, drain_within).await
         });
-        Self {
-            listening,
-            metrics,
-            publisher,
-            arrivals,
-        }
+        Self { listening, metrics, publisher, arrivals }
     }
 
     /// What becomes of the next record.
@@ -285,16 +248,8 @@ pub(crate) fn eventually(what: &str, holds: impl Fn() -> bool) {
 
 /// A request whose body is JSON unless `headers` say otherwise.
 pub(crate) fn request(method: &str, path: &str, headers: &str, body: &str) -> String {
-    let kind = if headers.contains("content-type") {
-        ""
-    } else {
-        "content-type: application/json\r\n"
-    };
-    let length = if headers.contains("transfer-encoding") {
-        String::new()
-    } else {
-        length(body.len())
-    };
+    let kind = if headers.contains("content-type") { "" } else { "content-type: application/json\r\n" };
+    let length = if headers.contains("transfer-encoding") { String::new() } else { length(body.len()) };
     format!("{method} {path} HTTP/1.1\r\nhost: test\r\n{kind}{length}{headers}\r\n{body}")
 }
 
@@ -329,18 +284,12 @@ impl Client {
             .filter_map(|line| line.split_once(": "))
             .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
             .collect();
-        let length = headers
-            .get("content-length")
-            .map_or(0, |length| length.parse().unwrap());
+        let length = headers.get("content-length").map_or(0, |length| length.parse().unwrap());
         while self.read.len() < length {
             self.more()?;
         }
         let body = self.read.drain(..length).collect();
-        Some(Answer {
-            status,
-            headers,
-            body: String::from_utf8(body).unwrap(),
-        })
+        Some(Answer { status, headers, body: String::from_utf8(body).unwrap() })
     }
 
     /// Whether the server has closed the connection.

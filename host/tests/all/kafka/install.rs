@@ -47,10 +47,7 @@ impl Jars {
         if !folder.exists() {
             download(version, cache, &folder)?;
         }
-        Ok(Self {
-            version: version.to_owned(),
-            folder,
-        })
+        Ok(Self { version: version.to_owned(), folder })
     }
 
     /// Whether it is that version or a later one.
@@ -77,13 +74,8 @@ fn download(version: &str, cache: &Path, folder: &Path) -> Result<(), String> {
     if !on_path("mvn") {
         return Err("`mvn` is not on the PATH".to_owned());
     }
-    say(&format!(
-        "fetching Apache Kafka {version} from Maven Central, 54 MB, once"
-    ));
-    let partial = tempfile::Builder::new()
-        .prefix("kafka-partial-")
-        .tempdir_in(cache)
-        .unwrap();
+    say(&format!("fetching Apache Kafka {version} from Maven Central, 54 MB, once"));
+    let partial = tempfile::Builder::new().prefix("kafka-partial-").tempdir_in(cache).unwrap();
     fs::write(partial.path().join("pom.xml"), pom(version)).unwrap();
     let maven = Command::new("mvn")
         .args(["-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory=jars"])
@@ -92,10 +84,7 @@ fn download(version: &str, cache: &Path, folder: &Path) -> Result<(), String> {
         .map_err(|error| format!("mvn does not start: {error}"))?;
     if !maven.status.success() {
         let said = String::from_utf8_lossy(&maven.stdout);
-        let reason = said
-            .lines()
-            .find(|line| line.contains("ERROR"))
-            .unwrap_or("and says nothing");
+        let reason = said.lines().find(|line| line.contains("ERROR")).unwrap_or("and says nothing");
         return Err(format!("mvn could not fetch Apache Kafka {version}: {reason}"));
     }
     fs::rename(partial.path().join("jars"), folder).unwrap();

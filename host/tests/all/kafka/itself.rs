@@ -12,10 +12,7 @@ fn record(topic: &str, key: &str, value: &str) -> Record {
         partition: None,
         key: Some(key.into()),
         value: Some(value.into()),
-        headers: vec![Header {
-            name: "kind".to_owned(),
-            value: Some(b"sample".to_vec()),
-        }],
+        headers: vec![Header { name: "kind".to_owned(), value: Some(b"sample".to_vec()) }],
     }
 }
 
@@ -29,22 +26,13 @@ fn readers_tell_committed_from_open_and_aborted() {
     let topic = unique("isolation");
     kafka.create_topic(&topic, 3, &[]);
     kafka.write(&[record(&topic, "a", "plain")]);
-    kafka
-        .open(&[record(&topic, "b", "aborted")], Duration::from_secs(60))
-        .abort();
-    kafka
-        .open(&[record(&topic, "c", "committed")], Duration::from_secs(60))
-        .commit();
+    kafka.open(&[record(&topic, "b", "aborted")], Duration::from_secs(60)).abort();
+    kafka.open(&[record(&topic, "c", "committed")], Duration::from_secs(60)).commit();
     let open = kafka.open(&[record(&topic, "d", "open")], Duration::from_secs(60));
-    assert_eq!(
-        values(kafka, &topic, Isolation::Uncommitted),
-        ["aborted", "committed", "open", "plain"]
-    );
+    assert_eq!(values(kafka, &topic, Isolation::Uncommitted), ["aborted", "committed", "open", "plain"]);
     assert_eq!(values(kafka, &topic, Isolation::Committed), ["committed", "plain"]);
     open.commit();
-    let read = kafka.read_until("the open one", &[&topic], Isolation::Committed, |events| {
-        events.len() == 3
-    });
+    let read = kafka.read_until("the open one", &[&topic], Isolation::Committed, |events| events.len() == 3);
     assert_eq!(read[0].headers, record(&topic, "", "").headers);
 }
 
@@ -64,10 +52,7 @@ fn console_tools_write_and_read() {
     let topic = unique("console");
     kafka.create_topic(&topic, 1, &[]);
     kafka.console_producer(&topic, &["k1|one", "k2|two"]);
-    assert_eq!(
-        kafka.console_consumer(&topic, 2, &["print.key=true"]),
-        ["k1\tone", "k2\ttwo"]
-    );
+    assert_eq!(kafka.console_consumer(&topic, 2, &["print.key=true"]), ["k1\tone", "k2\ttwo"]);
 }
 
 #[test]
@@ -76,33 +61,21 @@ fn operators_tools_show_transactions_and_groups() {
     let topic = unique("operators");
     kafka.create_topic(&topic, 1, &[]);
     let open = kafka.open(&[record(&topic, "a", "open")], Duration::from_secs(60));
-    let states: Vec<_> = kafka
-        .transactions_list()
-        .into_iter()
-        .filter_map(|mut row| row.remove("TransactionState"))
-        .collect();
+    let states: Vec<_> =
+        kafka.transactions_list().into_iter().filter_map(|mut row| row.remove("TransactionState")).collect();
     assert!(states.iter().any(|state| state == "Ongoing"), "{states:?}");
-    assert!(
-        kafka.transactions_find_hanging(&topic).is_empty(),
-        "it is not hanging, it is open"
-    );
+    assert!(kafka.transactions_find_hanging(&topic).is_empty(), "it is not hanging, it is open");
     open.commit();
 
     let group = unique("group");
     let consumer: rdkafka::consumer::BaseConsumer = kafka.client().set("group.id", &group).create().unwrap();
     let mut position = rdkafka::TopicPartitionList::new();
-    position
-        .add_partition_offset(&topic, 0, rdkafka::Offset::Offset(1))
-        .unwrap();
+    position.add_partition_offset(&topic, 0, rdkafka::Offset::Offset(1)).unwrap();
     rdkafka::consumer::Consumer::commit(&consumer, &position, rdkafka::consumer::CommitMode::Sync).unwrap();
     let rows = kafka.consumer_groups_describe(&group);
     // The record and the marker of its transaction.
     assert_eq!(
-        (
-            rows[0]["TOPIC"].as_str(),
-            rows[0]["CURRENT-OFFSET"].as_str(),
-            rows[0]["LOG-END-OFFSET"].as_str()
-        ),
+        (rows[0]["TOPIC"].as_str(), rows[0]["CURRENT-OFFSET"].as_str(), rows[0]["LOG-END-OFFSET"].as_str()),
         (topic.as_str(), "1", "2")
     );
 }
@@ -128,7 +101,5 @@ fn own_broker_leaves_neither_process_nor_files_when_dropped() {
     assert!(folder.join("data").is_dir());
     drop(own);
     assert!(!folder.exists(), "{} is still there", folder.display());
-    eventually("nobody serves", || {
-        (!kafka.is_serving(Duration::from_millis(200))).then_some(())
-    });
+    eventually("nobody serves", || (!kafka.is_serving(Duration::from_millis(200))).then_some(()));
 }

@@ -50,10 +50,10 @@ impl Kafka {
     /// # Panics
     /// When the broker does not create it.
     pub(crate) fn create_topic(&self, name: &str, partitions: i32, config: &[(&str, &str)]) {
-        let new = config.iter().fold(
-            NewTopic::new(name, partitions, TopicReplication::Fixed(1)),
-            |topic, (key, value)| topic.set(key, value),
-        );
+        let new =
+            config.iter().fold(NewTopic::new(name, partitions, TopicReplication::Fixed(1)), |topic, (key, value)| {
+                topic.set(key, value)
+            });
         let options = AdminOptions::new().operation_timeout(Some(PATIENCE));
         for created in block_on(self.admin().create_topics([&new], &options)).unwrap() {
             created.unwrap();
@@ -66,14 +66,9 @@ impl Kafka {
     /// Deletes the records before `offset`, as retention does.
     pub(crate) fn delete_before(&self, partition: &Partition, offset: Offset) {
         let mut until = TopicPartitionList::new();
-        until
-            .add_partition_offset(&partition.topic, partition.number, Start::Offset(offset))
-            .unwrap();
+        until.add_partition_offset(&partition.topic, partition.number, Start::Offset(offset)).unwrap();
         let deleted = block_on(self.admin().delete_records(&until, &AdminOptions::new())).unwrap();
-        deleted
-            .elements()
-            .iter()
-            .for_each(|partition| partition.error().unwrap());
+        deleted.elements().iter().for_each(|partition| partition.error().unwrap());
     }
 
     /// The partitions of a topic that have a leader.
@@ -81,10 +76,7 @@ impl Kafka {
         let client: BaseConsumer = self.client().create().unwrap();
         let metadata = client.fetch_metadata(Some(topic), PATIENCE).unwrap();
         let partitions = metadata.topics().iter().flat_map(|topic| topic.partitions());
-        partitions
-            .filter(|p| p.leader() >= 0)
-            .map(|p| Partition::new(topic, p.id()))
-            .collect()
+        partitions.filter(|p| p.leader() >= 0).map(|p| Partition::new(topic, p.id())).collect()
     }
 
     /// Everything that lies in the topics now, by topic, partition and offset.
@@ -93,10 +85,7 @@ impl Kafka {
         for reader in &mut readers {
             eventually("reading a topic to its end", || reader.read_to_end().then_some(()));
         }
-        readers
-            .into_iter()
-            .flat_map(|reader| reader.events.into_values())
-            .collect()
+        readers.into_iter().flat_map(|reader| reader.events.into_values()).collect()
     }
 
     /// Everything from the topics' beginnings, once `until` says that it is enough.
@@ -115,10 +104,7 @@ impl Kafka {
             for reader in &mut readers {
                 reader.read_to_end();
             }
-            let events: Vec<_> = readers
-                .iter()
-                .flat_map(|reader| reader.events.values().cloned())
-                .collect();
+            let events: Vec<_> = readers.iter().flat_map(|reader| reader.events.values().cloned()).collect();
             until(&events).then_some(events)
         })
     }
@@ -180,10 +166,7 @@ fn send(producer: &ThreadedProducer<rdkafka::producer::DefaultProducerContext>, 
         message.partition = record.partition;
         message.headers = (!record.headers.is_empty()).then(|| {
             record.headers.iter().fold(OwnedHeaders::new(), |headers, header| {
-                headers.insert(rdkafka::message::Header {
-                    key: &header.name,
-                    value: header.value.as_deref(),
-                })
+                headers.insert(rdkafka::message::Header { key: &header.name, value: header.value.as_deref() })
             })
         });
         loop {
@@ -218,11 +201,7 @@ impl Reader {
             .set("auto.offset.reset", "error")
             .set(
                 "isolation.level",
-                if isolation == Isolation::Committed {
-                    "read_committed"
-                } else {
-                    "read_uncommitted"
-                },
+                if isolation == Isolation::Committed { "read_committed" } else { "read_uncommitted" },
             )
             .create()
             .unwrap();
@@ -230,17 +209,10 @@ impl Reader {
         assert!(!partitions.is_empty(), "topic {topic} is not there");
         let mut assignment = TopicPartitionList::new();
         for partition in &partitions {
-            assignment
-                .add_partition_offset(topic, partition.number, Start::Beginning)
-                .unwrap();
+            assignment.add_partition_offset(topic, partition.number, Start::Beginning).unwrap();
         }
         consumer.assign(&assignment).unwrap();
-        Self {
-            consumer,
-            partitions: partitions.len(),
-            at_end: BTreeSet::new(),
-            events: BTreeMap::new(),
-        }
+        Self { consumer, partitions: partitions.len(), at_end: BTreeSet::new(), events: BTreeMap::new() }
     }
 
     /// Reads on until every partition is at its end, but no longer than a moment without a record.
@@ -249,9 +221,7 @@ impl Reader {
             match self.consumer.poll(Duration::from_millis(200)) {
                 Some(Ok(message)) => {
                     self.at_end.remove(&message.partition());
-                    let before = self
-                        .events
-                        .insert((message.partition(), message.offset()), event(&message));
+                    let before = self.events.insert((message.partition(), message.offset()), event(&message));
                     assert!(before.is_none(), "read twice: {before:?}");
                 }
                 Some(Err(KafkaError::PartitionEOF(number))) => _ = self.at_end.insert(number),

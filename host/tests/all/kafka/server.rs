@@ -62,11 +62,7 @@ impl OwnBroker {
         let folder = tempfile::Builder::new().prefix("fnhost-kafka-").tempdir().unwrap();
         let (port, controller) = free_ports();
         let properties = folder.path().join("server.properties");
-        fs::write(
-            &properties,
-            server_properties(folder.path(), port, controller, settings),
-        )
-        .unwrap();
+        fs::write(&properties, server_properties(folder.path(), port, controller, settings)).unwrap();
         let id = uuid::Uuid::new_v4();
         let id = base64::Engine::encode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, id.as_bytes());
         let formatted = jars
@@ -79,19 +75,9 @@ impl OwnBroker {
         if !formatted.status.success() {
             return Err(format!("{}{}", lossy(&formatted.stdout), lossy(&formatted.stderr)));
         }
-        let kafka = Kafka {
-            brokers: format!("127.0.0.1:{port}"),
-        };
-        let mut own = Self {
-            kafka,
-            jars: jars.clone(),
-            folder: folder.keep(),
-            supervisor: None,
-        };
-        say(&format!(
-            "starting Apache Kafka {} on {}",
-            jars.version, own.kafka.brokers
-        ));
+        let kafka = Kafka { brokers: format!("127.0.0.1:{port}") };
+        let mut own = Self { kafka, jars: jars.clone(), folder: folder.keep(), supervisor: None };
+        say(&format!("starting Apache Kafka {} on {}", jars.version, own.kafka.brokers));
         own.run()?;
         Ok(own)
     }
@@ -182,10 +168,7 @@ fn free_ports() -> (u16, u16) {
     eventually("two free ports", || {
         let random = uuid::Uuid::new_v4().into_bytes();
         let port = 15_000 + u16::from_be_bytes([random[0], random[1]]) % 15_000;
-        let both = (
-            TcpListener::bind(("127.0.0.1", port)),
-            TcpListener::bind(("127.0.0.1", port + 1)),
-        );
+        let both = (TcpListener::bind(("127.0.0.1", port)), TcpListener::bind(("127.0.0.1", port + 1)));
         matches!(both, (Ok(_), Ok(_))).then_some((port, port + 1))
     })
 }

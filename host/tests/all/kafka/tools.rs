@@ -10,15 +10,10 @@ use super::{Jars, Kafka, PATIENCE};
 pub(crate) type Row = BTreeMap<String, String>;
 
 /// The class of each tool, newest first: they moved between Kafka 3 and 4.
-const CONSUMER: &[&str] = &[
-    "org.apache.kafka.tools.consumer.ConsoleConsumer",
-    "kafka.tools.ConsoleConsumer",
-];
+const CONSUMER: &[&str] = &["org.apache.kafka.tools.consumer.ConsoleConsumer", "kafka.tools.ConsoleConsumer"];
 const PRODUCER: &[&str] = &["org.apache.kafka.tools.ConsoleProducer", "kafka.tools.ConsoleProducer"];
-const GROUPS: &[&str] = &[
-    "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand",
-    "kafka.admin.ConsumerGroupCommand",
-];
+const GROUPS: &[&str] =
+    &["org.apache.kafka.tools.consumer.group.ConsumerGroupCommand", "kafka.admin.ConsumerGroupCommand"];
 const TRANSACTIONS: &[&str] = &["org.apache.kafka.tools.TransactionsCommand"];
 
 impl Kafka {
@@ -26,39 +21,18 @@ impl Kafka {
     /// `properties` is one of its formatter, such as `print.key=true`.
     pub(crate) fn console_consumer(&self, topic: &str, records: usize, properties: &[&str]) -> Vec<String> {
         let (records, wait) = (records.to_string(), PATIENCE.as_millis().to_string());
-        let mut arguments = vec![
-            "--topic",
-            topic,
-            "--from-beginning",
-            "--isolation-level",
-            "read_committed",
-        ];
+        let mut arguments = vec!["--topic", topic, "--from-beginning", "--isolation-level", "read_committed"];
         arguments.extend(["--max-messages", &records, "--timeout-ms", &wait]);
         let jars = tool_jars();
-        let property = if jars.is_at_least(4, 2) {
-            "--formatter-property"
-        } else {
-            "--property"
-        };
+        let property = if jars.is_at_least(4, 2) { "--formatter-property" } else { "--property" };
         arguments.extend(properties.iter().flat_map(|setting| [property, setting]));
         lines(&self.tool(CONSUMER, &arguments, ""))
     }
 
     /// Writes each line with `kafka-console-producer`, as `key|value`.
     pub(crate) fn console_producer(&self, topic: &str, lines: &[&str]) {
-        let property = if tool_jars().is_at_least(4, 2) {
-            "--reader-property"
-        } else {
-            "--property"
-        };
-        let arguments = [
-            "--topic",
-            topic,
-            property,
-            "parse.key=true",
-            property,
-            "key.separator=|",
-        ];
+        let property = if tool_jars().is_at_least(4, 2) { "--reader-property" } else { "--property" };
+        let arguments = ["--topic", topic, property, "parse.key=true", property, "key.separator=|"];
         self.tool(PRODUCER, &arguments, &(lines.join("\n") + "\n"));
     }
 
@@ -123,10 +97,9 @@ fn lines(text: &str) -> Vec<String> {
 fn table(text: &str) -> Vec<Row> {
     let cells = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
     let mut rows = text.lines().map(cells).filter(|row| row.len() > 1);
-    let Some(titles) = rows.find(|row| {
-        row.iter()
-            .any(|cell| ["TOPIC", "TransactionalId", "Topic"].contains(&cell.as_str()))
-    }) else {
+    let Some(titles) =
+        rows.find(|row| row.iter().any(|cell| ["TOPIC", "TransactionalId", "Topic"].contains(&cell.as_str())))
+    else {
         return Vec::new();
     };
     rows.map(|row| titles.iter().cloned().zip(row).collect()).collect()

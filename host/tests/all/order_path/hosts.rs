@@ -15,9 +15,12 @@ exec 3<&0
 "$@" 3<&- &
 host=$!
 echo $host
-( cat <&3 >/dev/null; kill -9 $host 2>/dev/null ) &
-wait $host
-echo "ended $?"
+( cat <&3; kill -9 $host ) >/dev/null 2>&1 &
+guard=$!
+wait $host 2>/dev/null
+code=$?
+kill $guard
+echo "ended $code"
 "#;
 
 /// A host under test.

@@ -38,10 +38,15 @@ fn ten_thousand_orders_are_each_shipped_once_while_hosts_are_killed_and_come_and
                         if number >= ORDERS {
                             return placed;
                         }
-                        let (key, order) = (format!("key-{number}"), if is_bad(number) { bad_order(number) } else { order(number) });
+                        let (key, order) =
+                            (format!("key-{number}"), if is_bad(number) { bad_order(number) } else { order(number) });
                         let id = place_surely(&agent, &addresses, &key, &order);
                         if number.is_multiple_of(20) && !is_bad(number) {
-                            assert_eq!(place_surely(&agent, &addresses, &key, &order), id, "the same key is the same order");
+                            assert_eq!(
+                                place_surely(&agent, &addresses, &key, &order),
+                                id,
+                                "the same key is the same order"
+                            );
                         }
                         placed.push((number, id));
                     }
@@ -66,7 +71,12 @@ fn ten_thousand_orders_are_each_shipped_once_while_hosts_are_killed_and_come_and
             pause(Duration::from_millis(2_000 + u64::from(random) * 12));
             let victim = usize::from(random) % 2;
             hosts[victim].take().unwrap().kill();
-            say(&format!("killed host {} ({} of {KILLS}), {} orders begun", ["a", "b"][victim], kill + 1, next.load(Ordering::Relaxed).min(ORDERS)));
+            say(&format!(
+                "killed host {} ({} of {KILLS}), {} orders begun",
+                ["a", "b"][victim],
+                kill + 1,
+                next.load(Ordering::Relaxed).min(ORDERS)
+            ));
             hosts[victim] = Some(start(victim));
         }
         let placed: Vec<(usize, String)> = clients.into_iter().flat_map(|client| client.join().unwrap()).collect();
@@ -110,7 +120,9 @@ fn nothing_is_left(world: &World) {
     eventually("no transaction is open", || {
         let open = world.kafka().transactions_list();
         let state = |row: &BTreeMap<String, String>| row.get("TransactionState").cloned().unwrap_or_default();
-        open.iter().all(|row| !matches!(state(row).as_str(), "Ongoing" | "PrepareCommit" | "PrepareAbort")).then_some(())
+        open.iter()
+            .all(|row| !matches!(state(row).as_str(), "Ongoing" | "PrepareCommit" | "PrepareAbort"))
+            .then_some(())
     });
 }
 
@@ -126,7 +138,10 @@ fn each_order_had_its_effect_once(world: &World, placed: &[(usize, String)]) {
     let expected: BTreeMap<String, usize> =
         good.iter().flat_map(|id| [(format!("{id} picked"), 1), (format!("{id} shipped"), 1)]).collect();
     let notified = read("notification");
-    assert_eq!(counts(&notified, |e| format!("{} {}", subject(e), json(e)["data"]["stage"].as_str().unwrap())), expected);
+    assert_eq!(
+        counts(&notified, |e| format!("{} {}", subject(e), json(e)["data"]["stage"].as_str().unwrap())),
+        expected
+    );
 
     // A bad order that was posted again after an answer got lost lies on the topic more than once, and each time it was
     // rejected: one error event an event, with the bytes that were sent.
@@ -140,7 +155,11 @@ fn each_order_had_its_effect_once(world: &World, placed: &[(usize, String)]) {
     let mut seen = BTreeSet::new();
     for error in &errors {
         let data = &json(error)["data"];
-        assert_eq!((data["class"].as_str(), data["function"].as_str()), (Some("rejected"), Some("inventory")), "{data}");
+        assert_eq!(
+            (data["class"].as_str(), data["function"].as_str()),
+            (Some("rejected"), Some("inventory")),
+            "{data}"
+        );
         let place = (data["event"]["partition"].as_i64().unwrap(), data["event"]["offset"].as_i64().unwrap());
         let original = rejected.get(&place).unwrap_or_else(|| panic!("an error event of no bad order: {data}"));
         assert_eq!(data["event"]["value"].as_str().unwrap().as_bytes(), original.value.as_deref().unwrap());
@@ -151,7 +170,10 @@ fn each_order_had_its_effect_once(world: &World, placed: &[(usize, String)]) {
     assert_eq!(rejected, bad.iter().map(|id| (*id).to_owned()).collect(), "every bad order was rejected");
     say(&format!(
         "{} good orders shipped once each, {} bad ones rejected by {} error events; {} events on order-received",
-        good.len(), bad.len(), errors.len(), received.len(),
+        good.len(),
+        bad.len(),
+        errors.len(),
+        received.len(),
     ));
 }
 
