@@ -16,20 +16,6 @@ const CONTENT_TYPE: &[u8] = b"application/cloudevents+json; charset=UTF-8";
 /// Room for the attributes beside what the data needs.
 const ATTRIBUTES_BYTES: usize = 512;
 
-#[derive(Serialize)]
-struct Document<'a, T> {
-    specversion: &'a str,
-    id: &'a str,
-    source: &'a str,
-    #[serde(rename = "type")]
-    kind: &'a str,
-    subject: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    time: Option<&'a str>,
-    datacontenttype: &'a str,
-    data: &'a T,
-}
-
 /// The output number `ordinal` with which the function `source` answers `event`.
 pub(crate) fn answer<T>(
     event: &Event<'_, T>,
@@ -40,24 +26,38 @@ pub(crate) fn answer<T>(
     data: &impl Serialize,
 ) -> Result<Output, Failure> {
     let mut id = Uuid::encode_buffer();
-    let document = Document {
-        specversion: "1.0",
-        id: derived(event, source, topic, ordinal).as_hyphenated().encode_lower(&mut id),
-        source,
-        kind,
-        subject: &event.subject,
-        time: event.time.as_deref(),
-        datacontenttype: "application/json",
-        data,
-    };
+    let id = derived(event, source, topic, ordinal)
+        .as_hyphenated()
+        .encode_lower(&mut id);
     let mut value = Vec::with_capacity(ATTRIBUTES_BYTES + event.bytes);
-    serde_json::to_writer(&mut value, &document)
-        .map_err(|error| Failure::reject(format!("the output for `{topic}` cannot be written as JSON: {error}")))?;
+    let mut write = || {
+        // Names and fixed values as they are: looking for what to escape in them would cost more than all the rest.
+        value.extend_from_slice(br#"{"specversion":"1.0","id":""#);
+        value.extend_from_slice(id.as_bytes());
+        value.extend_from_slice(br#"","source":"#);
+        serde_json::to_writer(&mut value, source)?;
+        value.extend_from_slice(br#","type":"#);
+        serde_json::to_writer(&mut value, kind)?;
+        value.extend_from_slice(br#","subject":"#);
+        serde_json::to_writer(&mut value, &event.subject)?;
+        if let Some(time) = &event.time {
+            value.extend_from_slice(br#","time":"#);
+            serde_json::to_writer(&mut value, time)?;
+        }
+        value.extend_from_slice(br#","datacontenttype":"application/json","data":"#);
+        serde_json::to_writer(&mut value, data)?;
+        value.push(b'}');
+        Ok::<_, serde_json::Error>(())
+    };
+    write().map_err(|error| Failure::reject(format!("the output for `{topic}` cannot be written as JSON: {error}")))?;
     Ok(Output {
         topic: topic.to_owned(),
         key: Some(event.subject.as_bytes().to_vec()),
         value: Some(value),
-        headers: vec![Header { name: "content-type".to_owned(), value: Some(CONTENT_TYPE.to_vec()) }],
+        headers: vec![Header {
+            name: "content-type".to_owned(),
+            value: Some(CONTENT_TYPE.to_vec()),
+        }],
     })
 }
 

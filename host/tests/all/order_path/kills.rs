@@ -1,7 +1,7 @@
 //! Ten thousand orders while hosts are killed, join and leave: each has its effect once.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use fnhost::event::Event;
@@ -15,6 +15,8 @@ use crate::kafka::{Isolation, eventually, say};
 const ORDERS: usize = 10_000;
 const CLIENTS: usize = 8;
 const KILLS: usize = 10;
+/// Between two orders: so that the load lasts as long as the unrest.
+const PACE: Duration = Duration::from_micros(6_000);
 /// The third host comes and goes for this long.
 const UNREST: Duration = Duration::from_secs(60);
 
@@ -26,7 +28,7 @@ fn ten_thousand_orders_are_each_shipped_once_while_hosts_are_killed_and_come_and
     let mut hosts = [Some(start(0).ready()), Some(start(1).ready())];
     let addresses: Vec<String> = ports.to_vec();
 
-    let (next, posting) = (AtomicUsize::new(0), AtomicBool::new(true));
+    let (next, began) = (AtomicUsize::new(0), Instant::now());
     let placed = std::thread::scope(|scope| {
         let clients: Vec<_> = (0..CLIENTS)
             .map(|_| {
@@ -38,6 +40,7 @@ fn ten_thousand_orders_are_each_shipped_once_while_hosts_are_killed_and_come_and
                         if number >= ORDERS {
                             return placed;
                         }
+                        pause_until(began + PACE * u32::try_from(number).unwrap());
                         let (key, order) =
                             (format!("key-{number}"), if is_bad(number) { bad_order(number) } else { order(number) });
                         let id = place_surely(&agent, &addresses, &key, &order);
@@ -80,7 +83,6 @@ fn ten_thousand_orders_are_each_shipped_once_while_hosts_are_killed_and_come_and
             hosts[victim] = Some(start(victim));
         }
         let placed: Vec<(usize, String)> = clients.into_iter().flat_map(|client| client.join().unwrap()).collect();
-        posting.store(false, Ordering::Relaxed);
         say(&format!("all orders placed; a third host came and went {} times", unrest.join().unwrap()));
         placed
     });
@@ -100,7 +102,10 @@ fn is_bad(number: usize) -> bool {
 
 /// Lets the system run for a while: the load, not an answer, is what is wanted.
 fn pause(time: Duration) {
-    let until = Instant::now() + time;
+    pause_until(Instant::now() + time);
+}
+
+fn pause_until(until: Instant) {
     while let Some(left) = until.checked_duration_since(Instant::now()) {
         std::thread::park_timeout(left);
     }

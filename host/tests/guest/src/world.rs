@@ -47,7 +47,14 @@ pub(crate) fn run(step: &Step<'_>, outputs: &mut Outputs<'_>) -> Result<bool, Fa
             }
         }
         "log-levels" => {
-            for level in [Level::Trace, Level::Debug, Level::Info, Level::Warn, Level::Error, Level::Critical] {
+            for level in [
+                Level::Trace,
+                Level::Debug,
+                Level::Info,
+                Level::Warn,
+                Level::Error,
+                Level::Critical,
+            ] {
                 log(level, "guest", step.text());
             }
         }
@@ -68,13 +75,22 @@ pub(crate) fn run(step: &Step<'_>, outputs: &mut Outputs<'_>) -> Result<bool, Fa
 
 fn clocks() -> String {
     let first = Instant::now();
-    let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let wall = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
     format!("{} {}", wall.as_millis(), first.elapsed().as_nanos())
 }
 
-#[expect(clippy::disallowed_methods, reason = "the host's tests want to know what a function sees of it")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the host's tests want to know what a function sees of it"
+)]
 fn environment() -> String {
-    format!("{:?} {:?}", std::env::vars().collect::<Vec<_>>(), std::env::args().collect::<Vec<_>>())
+    format!(
+        "{:?} {:?}",
+        std::env::vars().collect::<Vec<_>>(),
+        std::env::args().collect::<Vec<_>>()
+    )
 }
 
 fn told<T>(done: &str, result: io::Result<T>) -> String {
@@ -88,7 +104,8 @@ fn print(mut to: impl Write, bytes: usize) -> Result<(), Failure> {
     let line = [[b'x'; 99].as_slice(), b"\n"].concat();
     let mut left = bytes;
     while let Some(part) = line.get(..left.min(line.len())).filter(|part| !part.is_empty()) {
-        to.write_all(part).map_err(|error| Failure::reject(format!("cannot print: {error}")))?;
+        to.write_all(part)
+            .map_err(|error| Failure::reject(format!("cannot print: {error}")))?;
         left -= part.len();
     }
     Ok(())
