@@ -19,6 +19,22 @@ fn door(change: impl FnOnce(&mut Options)) -> Door {
     Door::with(options, PATIENCE)
 }
 
+/// A door whose only connection has sent an order and gone, and the server has noticed; the order is being published.
+fn left() -> (Door, Arc<Semaphore>) {
+    let door = door(|options| options.server.connections_max = 1);
+    let (fate, held) = held();
+    door.next(fate);
+    let mut client = door.listening.client();
+    client.send(request("POST", "/orders", "", &order()));
+    door.arrival();
+    drop(client);
+    // Served only when the first connection is no more.
+    let mut next = door.listening.client();
+    next.send(request("GET", "/", "", ""));
+    assert_eq!(next.answer().unwrap().status, 404);
+    (door, held)
+}
+
 fn held() -> (Fate, Arc<Semaphore>) {
     let held = Arc::new(Semaphore::new(0));
     (Fate::Held(Arc::clone(&held)), held)
@@ -26,13 +42,7 @@ fn held() -> (Fate, Arc<Semaphore>) {
 
 #[test]
 fn a_client_that_leaves_loses_the_answer_but_not_the_event() {
-    let door = door(|_| {});
-    let (fate, held) = held();
-    door.next(fate);
-    let mut client = door.listening.client();
-    client.send(request("POST", "/orders", "", &order()));
-    door.arrival();
-    drop(client);
+    let (door, held) = left();
     held.add_permits(1);
     door.counted(ROUTE, 202, 1);
     assert_eq!(door.stored().len(), 1);
@@ -232,7 +242,9 @@ fn a_client_that_asks_first_is_refused_before_it_sends() {
         let status = client.answer().unwrap().status;
         (client, status)
     };
-    assert_eq!(asks(100 << 20).1, 413);
+    let (mut refused, status) = asks(100 << 20);
+    assert_eq!(status, 413);
+    assert!(refused.is_closed());
     let (mut client, status) = asks(order().len());
     assert_eq!(status, 100);
     client.send(order());
@@ -260,17 +272,13 @@ fn a_drain_ends_what_is_in_flight_and_takes_nothing_new() {
 
 #[test]
 fn a_drain_waits_for_the_event_of_a_client_that_has_gone() {
-    let door = door(|_| {});
-    let (fate, held) = held();
-    door.next(fate);
-    let mut client = door.listening.client();
-    client.send(request("POST", "/orders", "", &order()));
-    door.arrival();
-    drop(client);
-    let Door { listening, .. } = door;
-    let draining = listening.stop();
+    let (door, held) = left();
+    let metrics = Arc::clone(&door.metrics);
+    let draining = door.listening.stop();
     held.add_permits(1);
     assert_eq!(draining.drained(), Drained::default());
+    let line = format!(r#"fnhost_ingress_requests_total{{route="{ROUTE}",status="202"}} 1"#);
+    assert!(metrics.render().contains(&line), "{}", metrics.render());
 }
 
 #[test]
