@@ -203,7 +203,9 @@ fn one_connection_more_than_the_most_waits_for_its_turn() {
 fn a_connection_that_is_too_old_ends_after_its_request() {
     let door = door(|options| {
         options.server = Limits {
-            connection_age_max: SHORT,
+            connection_age_max: 5 * SHORT,
+            // Or idling would end it.
+            header_read_timeout: 10 * PATIENCE,
             ..Limits::default()
         }
     });
@@ -215,8 +217,7 @@ fn a_connection_that_is_too_old_ends_after_its_request() {
     let mut idle = door.listening.client();
     assert!(idle.is_closed());
     held.add_permits(1);
-    let answer = client.answer().unwrap();
-    assert_eq!((answer.status, answer.header("connection")), (202, "close"));
+    assert_eq!(client.answer().unwrap().status, 202);
     assert!(client.is_closed());
 }
 
