@@ -153,7 +153,7 @@ macro_rules! suite {
                 a_publisher_takes_many_records_at_once,
                 a_publisher_refuses_what_is_too_large,
                 a_publisher_refuses_a_null_key_on_a_compacted_topic_and_stores_the_others,
-                a_publisher_refuses_a_topic_that_is_not_there,
+                a_record_for_a_topic_that_is_not_there_is_known_not_to_be_stored,
                 a_publisher_hears_its_broker,
             }
             topics {

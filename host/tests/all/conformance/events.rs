@@ -16,19 +16,17 @@ use crate::kafka::eventually;
 fn written_every_way(world: &World, config: &[(&str, &str)], records: &[Record]) -> Vec<Vec<Event>> {
     let ways: [fn(&World, Vec<Record>); 3] = [
         |world, records| {
-            records
-                .into_iter()
-                .for_each(|record| _ = world.publish(record).unwrap())
+            for record in records {
+                world.publish(record).unwrap();
+            }
         },
         |world, records| {
-            drop(
-                world
-                    .broker
-                    .exclusive(&world.name("writer"))
-                    .unwrap()
-                    .write(&records)
-                    .unwrap(),
-            )
+            world
+                .broker
+                .exclusive(&world.name("writer"))
+                .unwrap()
+                .write(&records)
+                .unwrap();
         },
         |world, records| drop(world.member_with_an_event().commit(records)),
     ];
