@@ -32,6 +32,8 @@ struct Transactor {
 pub(super) struct RdkafkaClient {
     settings: Settings,
     transactional_id: String,
+    /// Whether the place outlives this client.
+    stable: bool,
     consumer: BaseConsumer<Member>,
     transactor: Option<Transactor>,
     names: Names,
@@ -50,6 +52,7 @@ impl RdkafkaClient {
         Ok(Self {
             settings: settings.clone(),
             transactional_id: member.name.clone(),
+            stable: member.stable,
             consumer,
             transactor: None,
             names,
@@ -226,6 +229,10 @@ impl Client for RdkafkaClient {
         const CALL: &str = "leaving the group";
         self.consumer.context().set_closing();
         self.discard();
+        if self.stable {
+            // To unsubscribe leaves the group, static or not; to be dropped does not.
+            return Ok(());
+        }
         self.consumer.unsubscribe();
         // The revocation that follows is served by polls; then the consumer is dropped, which leaves the group.
         let until = std::time::Instant::now() + within;
