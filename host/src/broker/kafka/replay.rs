@@ -163,10 +163,10 @@ impl KafkaReplay {
             let left = if records.is_empty() { until.saturating_duration_since(Instant::now()) } else { Duration::ZERO };
             match reader.poll(left) {
                 Some(Ok(message)) => {
-                    if message.offset() >= self.end {
+                    let event = event_of(&message, &mut self.names);
+                    if event.offset >= self.end {
                         return Ok(self.done(records));
                     }
-                    let event = event_of(&message, &mut self.names);
                     self.from = event.offset + 1;
                     records.push(event);
                     if self.from >= self.end {
