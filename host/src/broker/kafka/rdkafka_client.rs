@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::Offset as Place;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Header as SentHeader, Headers, Message, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
@@ -36,6 +36,8 @@ pub(super) struct RdkafkaClient {
     stable: bool,
     consumer: BaseConsumer<Member>,
     transactor: Option<Transactor>,
+    /// The place in the group that the present assignment was given to. Written by `assign`; a commit names it.
+    generation: Option<ConsumerGroupMetadata>,
     names: Names,
 }
 
@@ -55,6 +57,7 @@ impl RdkafkaClient {
             stable: member.stable,
             consumer,
             transactor: None,
+            generation: None,
             names,
         })
     }
@@ -124,6 +127,7 @@ impl Client for RdkafkaClient {
         };
         let list = list(starts.keys(), at)?;
         self.consumer.assign(&list).map_err(|e| Fault::of("assigning", &e))?;
+        self.generation = self.consumer.group_metadata();
         self.consumer.pause(&list).map_err(|e| Fault::of("pausing", &e))
     }
 
@@ -192,7 +196,9 @@ impl Client for RdkafkaClient {
                 element.set_metadata(&position.note);
             }
         }
-        let Some(group) = self.consumer.group_metadata() else {
+        // Never asked for anew: a consumer that was thrown out has neither generation nor member id, and brokers take
+        // such a commit from anyone.
+        let Some(group) = &self.generation else {
             return Err(Fault {
                 call: CALL,
                 code: rdkafka::types::RDKafkaErrorCode::UnknownMemberId,
@@ -203,7 +209,7 @@ impl Client for RdkafkaClient {
         let transactor = self.transactor(CALL)?;
         transactor
             .producer
-            .send_offsets_to_transaction(&list, &group, within)
+            .send_offsets_to_transaction(&list, group, within)
             .map_err(|e| Fault::of_transaction(CALL, &e))
     }
 
