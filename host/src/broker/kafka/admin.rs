@@ -24,6 +24,11 @@ const ASK: Duration = Duration::from_secs(10);
 /// How long a change of configuration may take to show.
 const SHOWN: Duration = Duration::from_secs(5);
 
+/// A position this close before the end is looked behind: there may be nothing but markers of transactions.
+const MARKERS_MAX: Offset = 100;
+/// How long that look may take; a partition that is not seen through in time counts as not read.
+const MARKERS_WAIT: Duration = Duration::from_secs(2);
+
 /// Waits for a future of the admin client, which runs on librdkafka's threads and wants no runtime.
 fn wait<T>(settings: &Settings, future: impl Future<Output = Result<T, KafkaError>>) -> Result<T, Error> {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -196,10 +201,34 @@ pub(super) fn progress(
             .fetch_watermarks(element.topic(), element.partition(), ASK)
             .map_err(|e| away("reading a partition's bounds", &e))?;
         let position = match element.offset() {
-            Place::Offset(offset) => Some(offset),
+            Place::Offset(next) if (end - MARKERS_MAX..end).contains(&next) => {
+                let only_markers = only_markers_from(&of_group, element.topic(), element.partition(), next);
+                Some(if only_markers.map_err(|e| away("reading behind a position", &e))? { end } else { next })
+            }
+            Place::Offset(next) => Some(next),
             _ => None,
         };
         all.push(Progress { partition: Partition::new(element.topic(), element.partition()), position, start, end });
     }
     Ok(all)
+}
+
+/// Whether no record lies between an offset and the end of what is committed. Positions are those after events, and each
+/// transaction leaves a marker behind its records: without this a group that has read all would never be done.
+fn only_markers_from(
+    reader: &BaseConsumer<Quiet>,
+    topic: &str,
+    partition: i32,
+    from: Offset,
+) -> Result<bool, KafkaError> {
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(topic, partition, Place::Offset(from))?;
+    reader.assign(&list)?;
+    let only_markers = match reader.poll(MARKERS_WAIT) {
+        Some(Err(KafkaError::PartitionEOF(_))) => true,
+        Some(Err(error)) => return Err(error),
+        Some(Ok(_)) | None => false,
+    };
+    reader.unassign()?;
+    Ok(only_markers)
 }
