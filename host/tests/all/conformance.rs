@@ -82,7 +82,7 @@ macro_rules! suite {
                 keys_go_to_the_partition_that_java_picks,
                 a_named_partition_is_where_the_record_goes,
                 polls_are_bounded_in_events,
-                polls_are_bounded_in_bytes_and_give_one_event_in_any_case,
+                polls_are_bounded_in_bytes,
                 an_assigned_partition_gives_nothing_until_it_is_resumed,
                 a_paused_partition_gives_nothing_and_goes_on_where_it_was,
                 what_is_not_owned_can_be_neither_paused_nor_resumed,

@@ -254,7 +254,7 @@ pub(super) fn polls_are_bounded_in_events(world: &World) {
     until("all events", &mut [&mut joined], |joined| joined[0].events.len() == 40);
 }
 
-pub(super) fn polls_are_bounded_in_bytes_and_give_one_event_in_any_case(world: &World) {
+pub(super) fn polls_are_bounded_in_bytes(world: &World) {
     let topic = world.topic("input", 1);
     let (small, large) = ("x".repeat(400), "x".repeat(5000));
     world.publish_values(

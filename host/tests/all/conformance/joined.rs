@@ -94,8 +94,9 @@ impl Joined {
             events.len()
         );
         let bytes: usize = events.iter().map(Event::size_bytes).sum();
+        let last = events[events.len() - 1].size_bytes();
         assert!(
-            bytes <= self.member.bytes_max || events.len() == 1,
+            bytes - last < self.member.bytes_max,
             "{bytes} bytes are too many"
         );
         for event in events {
