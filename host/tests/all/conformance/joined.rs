@@ -95,10 +95,7 @@ impl Joined {
         );
         let bytes: usize = events.iter().map(Event::size_bytes).sum();
         let last = events[events.len() - 1].size_bytes();
-        assert!(
-            bytes - last < self.member.bytes_max,
-            "{bytes} bytes are too many"
-        );
+        assert!(bytes - last < self.member.bytes_max, "{bytes} bytes are too many");
         for event in events {
             let (at, offset) = (&event.partition, event.offset);
             assert!(self.owned.contains_key(at), "an event of {at}, which is not owned");
