@@ -94,7 +94,7 @@ pub struct Member {
     pub poll_interval_max: Duration,
     /// At most this many events a poll.
     pub events_max: usize,
-    /// At most this many bytes of events a poll, but one event in any case.
+    /// A poll takes no further event once it has this many bytes.
     pub bytes_max: usize,
     /// How many bytes the client may hold ahead of polls.
     pub prefetch_bytes_max: usize,

@@ -82,7 +82,7 @@ macro_rules! suite {
                 keys_go_to_the_partition_that_java_picks,
                 a_named_partition_is_where_the_record_goes,
                 polls_are_bounded_in_events,
-                polls_are_bounded_in_bytes_and_give_one_event_in_any_case,
+                polls_are_bounded_in_bytes,
                 an_assigned_partition_gives_nothing_until_it_is_resumed,
                 a_paused_partition_gives_nothing_and_goes_on_where_it_was,
                 what_is_not_owned_can_be_neither_paused_nor_resumed,
@@ -153,7 +153,7 @@ macro_rules! suite {
                 a_publisher_takes_many_records_at_once,
                 a_publisher_refuses_what_is_too_large,
                 a_publisher_refuses_a_null_key_on_a_compacted_topic_and_stores_the_others,
-                a_publisher_refuses_a_topic_that_is_not_there,
+                a_record_for_a_topic_that_is_not_there_is_known_not_to_be_stored,
                 a_publisher_hears_its_broker,
             }
             topics {

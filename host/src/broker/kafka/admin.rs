@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::Offset as Place;
 use rdkafka::admin::{
@@ -20,6 +20,14 @@ use crate::event::{Offset, Partition};
 
 /// One question.
 const ASK: Duration = Duration::from_secs(10);
+
+/// How long a change of configuration may take to show.
+const SHOWN: Duration = Duration::from_secs(5);
+
+/// A position this close before the end is looked behind: there may be nothing but markers of transactions.
+const MARKERS_MAX: Offset = 100;
+/// How long that look may take; a partition that is not seen through in time counts as not read.
+const MARKERS_WAIT: Duration = Duration::from_secs(2);
 
 /// Waits for a future of the admin client, which runs on librdkafka's threads and wants no runtime.
 fn wait<T>(settings: &Settings, future: impl Future<Output = Result<T, KafkaError>>) -> Result<T, Error> {
@@ -124,8 +132,13 @@ pub(super) fn apply(settings: &Settings, change: &TopicChange) -> Result<(), Err
             for (key, value) in &all {
                 altered = altered.set(key, value);
             }
-            let done = wait(settings, admin.alter_configs([&altered], &options()))?;
-            done.into_iter().map(|r| r.map(drop).map_err(|(_, code)| code)).collect()
+            let known = configs(settings, &[name], |_| true)?.remove(name).unwrap_or_default();
+            if let Some(unknown) = config.keys().find(|key| !known.contains_key(*key)) {
+                let cause = format!("topics have no key `{unknown}`").into();
+                return Err(Error::Refused { action: format!("configure topic `{name}`"), cause });
+            }
+            wait(settings, admin.alter_configs([&altered], &options()))?;
+            return await_config(settings, name, config);
         }
     };
     let action = match change {
@@ -142,6 +155,24 @@ pub(super) fn apply(settings: &Settings, change: &TopicChange) -> Result<(), Err
             Err(Error::Denied { operation: "Create or Alter", resource: format!("topic `{}`", change.topic()) })
         }
         Some(code) => Err(Error::Refused { action, cause: Box::new(KafkaError::AdminOp(code)) }),
+    }
+}
+
+/// Waits until a topic has this configuration. rdkafka 0.39 says that every change was made, so that a refused one can be
+/// told only by looking.
+fn await_config(settings: &Settings, name: &str, wanted: &BTreeMap<String, String>) -> Result<(), Error> {
+    let until = Instant::now() + SHOWN;
+    loop {
+        let shown = configs(settings, &[name], |_| true)?.remove(name).unwrap_or_default();
+        let Some((key, value)) = wanted.iter().find(|(key, value)| shown.get(*key) != Some(*value)) else {
+            return Ok(());
+        };
+        if Instant::now() >= until {
+            let shown = shown.get(key).map_or("", String::as_str);
+            let cause = format!("`{key}` is to be `{value}` and stays `{shown}`").into();
+            return Err(Error::Refused { action: format!("configure topic `{name}`"), cause });
+        }
+        std::thread::sleep(Duration::from_millis(50));
     }
 }
 
@@ -176,10 +207,34 @@ pub(super) fn progress(
             .fetch_watermarks(element.topic(), element.partition(), ASK)
             .map_err(|e| away("reading a partition's bounds", &e))?;
         let position = match element.offset() {
-            Place::Offset(offset) => Some(offset),
+            Place::Offset(next) if (end - MARKERS_MAX..end).contains(&next) => {
+                let only_markers = only_markers_from(&of_group, element.topic(), element.partition(), next);
+                Some(if only_markers.map_err(|e| away("reading behind a position", &e))? { end } else { next })
+            }
+            Place::Offset(next) => Some(next),
             _ => None,
         };
         all.push(Progress { partition: Partition::new(element.topic(), element.partition()), position, start, end });
     }
     Ok(all)
+}
+
+/// Whether no record lies between an offset and the end of what is committed. Positions are those after events, and each
+/// transaction leaves a marker behind its records: without this a group that has read all would never be done.
+fn only_markers_from(
+    reader: &BaseConsumer<Quiet>,
+    topic: &str,
+    partition: i32,
+    from: Offset,
+) -> Result<bool, KafkaError> {
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(topic, partition, Place::Offset(from))?;
+    reader.assign(&list)?;
+    let only_markers = match reader.poll(MARKERS_WAIT) {
+        Some(Err(KafkaError::PartitionEOF(_))) => true,
+        Some(Err(error)) => return Err(error),
+        Some(Ok(_)) | None => false,
+    };
+    reader.unassign()?;
+    Ok(only_markers)
 }

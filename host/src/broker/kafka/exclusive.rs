@@ -7,7 +7,7 @@ use std::time::Duration;
 use rdkafka::producer::{Producer, ThreadedProducer};
 
 use super::context::{Deliveries, Producing};
-use super::errors::{Demand, Fault, is_fenced};
+use super::errors::{Demand, Fault, is_fenced, is_refused};
 use super::rdkafka_client::send;
 use super::settings::Settings;
 use crate::broker::{Committed, Error, Exclusive};
@@ -39,14 +39,23 @@ impl KafkaExclusive {
         Ok(Self { name: name.to_owned(), endpoint, producer, deliveries })
     }
 
+    fn fenced(&self) -> Error {
+        Error::Fenced { name: self.name.clone() }
+    }
+
     fn failed(&self, fault: Fault) -> Error {
         if is_fenced(fault.code) {
-            return Error::Fenced { name: self.name.clone() };
+            return self.fenced();
         }
         if fault.demand == Demand::Abort
             && let Err(error) = self.producer.abort_transaction(CALL)
         {
-            return Fault::of_transaction("aborting", &error).into_error(&self.endpoint);
+            // Only here does it show why the records were not taken.
+            let fault = Fault::of_transaction("aborting", &error);
+            return if is_fenced(fault.code) { self.fenced() } else { fault.into_error(&self.endpoint) };
+        }
+        if is_refused(fault.code) {
+            return Error::Refused { action: format!("take a record of `{}`", self.name), cause: fault.boxed() };
         }
         fault.into_error(&self.endpoint)
     }
@@ -54,6 +63,8 @@ impl KafkaExclusive {
 
 impl Exclusive for KafkaExclusive {
     fn write(&mut self, records: &[Record]) -> Result<Committed, Error> {
+        // Reports of a write that failed before belong to no record of this one.
+        drop(self.deliveries.take(0, Duration::ZERO));
         self.producer.begin_transaction().map_err(|e| self.failed(Fault::of_transaction("beginning", &e)))?;
         for (index, record) in records.iter().enumerate() {
             send(&self.producer, index, record)
@@ -73,9 +84,7 @@ impl Exclusive for KafkaExclusive {
         }
         if delivered < records.len() {
             let cause = format!("{} of {} records had no answer", records.len() - delivered, records.len());
-            self.producer
-                .abort_transaction(CALL)
-                .map_err(|e| Fault::of_transaction("aborting", &e).into_error(&self.endpoint))?;
+            self.producer.abort_transaction(CALL).map_err(|e| self.failed(Fault::of_transaction("aborting", &e)))?;
             return Err(Error::Away { endpoint: self.endpoint.clone(), cause: cause.into() });
         }
         self.producer.commit_transaction(CALL).map_err(|e| self.failed(Fault::of_transaction("committing", &e)))?;

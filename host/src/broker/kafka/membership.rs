@@ -137,6 +137,14 @@ impl<C: Client> KafkaMembership<C> {
         Error::Bug { what: "a position is out of range", cause: fault.boxed() }
     }
 
+    /// librdkafka pauses and resumes what is not assigned without a word.
+    fn owns(&self, what: &'static str, partitions: &[Partition]) -> Result<(), Error> {
+        match partitions.iter().find(|partition| !self.owned.contains(*partition)) {
+            Some(foreign) => Err(Error::Bug { what, cause: format!("{foreign} is not ours").into() }),
+            None => Ok(()),
+        }
+    }
+
     /// Puts what a signal says about the assignment into this membership's own state.
     fn revoke(&mut self, partitions: Vec<Partition>, lost: bool) -> Polled {
         self.pending = None;
@@ -203,10 +211,12 @@ impl<C: Client> Membership for KafkaMembership<C> {
     }
 
     fn pause(&mut self, partitions: &[Partition]) -> Result<(), Error> {
+        self.owns("pausing", partitions)?;
         self.client.pause(partitions).map_err(|fault| fault.into_error(&self.endpoint))
     }
 
     fn resume(&mut self, partitions: &[Partition]) -> Result<(), Error> {
+        self.owns("resuming", partitions)?;
         self.client.resume(partitions).map_err(|fault| fault.into_error(&self.endpoint))
     }
 

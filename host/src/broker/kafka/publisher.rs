@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::producer::future_producer::OwnedDeliveryResult;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::util::TokioRuntime;
 
@@ -16,6 +17,9 @@ use super::rdkafka_client::headers_of;
 use super::settings::Settings;
 use crate::broker::{Error, Promise, PublishError, Publisher, Stored};
 use crate::event::Record;
+
+/// How often a record is sent that is refused for the company it travels in.
+const SENDS_MAX: usize = 5;
 
 type Producer = FutureProducer<Quiet, TokioRuntime>;
 
@@ -37,24 +41,49 @@ impl KafkaPublisher {
 
 impl Publisher for KafkaPublisher {
     fn publish(&self, record: Record) -> Promise<Result<Stored, PublishError>> {
-        let mut sent: FutureRecord<'_, [u8], [u8]> = FutureRecord::to(&record.topic);
-        sent.partition = record.partition;
-        sent.key = record.key.as_deref();
-        sent.payload = record.value.as_deref();
-        sent.headers = headers_of(&record.headers);
         // Queued here and now: the order of calls is the order of records.
-        let queued = self.producer.send_result(sent).map_err(|(error, _)| unsent(&error));
+        let mut queued = self.producer.send_result(future_record(&record)).map_err(|(error, _)| unsent(&error));
+        let (producer, reachable) = (self.producer.clone(), Arc::clone(&self.reachable));
         Box::pin(async move {
-            match queued?.await {
-                Ok(Ok(delivery)) => Ok(Stored { partition: delivery.partition, offset: delivery.offset }),
-                Ok(Err((error, _))) => Err(undelivered(&error)),
-                Err(canceled) => Err(PublishError::Unknown { cause: Box::new(canceled) }),
+            for _ in 1..SENDS_MAX {
+                match queued?.await {
+                    // Another record of its batch was refused, and this one with it. It is not stored.
+                    Ok(Err((error, _))) if error.rdkafka_error_code() == Some(Code::InvalidDifferentRecord) => {
+                        queued = producer.send_result(future_record(&record)).map_err(|(error, _)| unsent(&error));
+                    }
+                    fate => return stored(fate, &reachable),
+                }
             }
+            stored(queued?.await, &reachable)
         })
     }
 
     fn is_reachable(&self) -> bool {
         self.reachable.load(Ordering::Relaxed)
+    }
+}
+
+fn future_record(record: &Record) -> FutureRecord<'_, [u8], [u8]> {
+    let mut sent = FutureRecord::to(&record.topic);
+    sent.partition = record.partition;
+    sent.key = record.key.as_deref();
+    sent.payload = record.value.as_deref();
+    sent.headers = headers_of(&record.headers);
+    sent
+}
+
+/// What became of a record that was queued.
+fn stored<E: std::error::Error + Send + Sync + 'static>(
+    fate: Result<OwnedDeliveryResult, E>,
+    reachable: &AtomicBool,
+) -> Result<Stored, PublishError> {
+    match fate {
+        Ok(Ok(delivery)) => {
+            reachable.store(true, Ordering::Relaxed);
+            Ok(Stored { partition: delivery.partition, offset: delivery.offset })
+        }
+        Ok(Err((error, _))) => Err(undelivered(&error)),
+        Err(canceled) => Err(PublishError::Unknown { cause: Box::new(canceled) }),
     }
 }
 
@@ -72,7 +101,10 @@ fn undelivered(error: &KafkaError) -> PublishError {
     let fault = Fault::of("storing a record", error);
     match fault.code {
         code if is_refused(code) => refused(fault),
-        Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::TopicAuthorizationFailed => {
+        Code::InvalidDifferentRecord
+        | Code::UnknownTopic
+        | Code::UnknownTopicOrPartition
+        | Code::TopicAuthorizationFailed => {
             PublishError::Away { cause: fault.boxed() }
         }
         // Time-outs and broken connections alike: it may have been stored just before.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::Offset as Place;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Header as SentHeader, Headers, Message, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
@@ -32,8 +32,12 @@ struct Transactor {
 pub(super) struct RdkafkaClient {
     settings: Settings,
     transactional_id: String,
+    /// Whether the place outlives this client.
+    stable: bool,
     consumer: BaseConsumer<Member>,
     transactor: Option<Transactor>,
+    /// The place in the group that the present assignment was given to. Written by `assign`; a commit names it.
+    generation: Option<ConsumerGroupMetadata>,
     names: Names,
 }
 
@@ -50,8 +54,10 @@ impl RdkafkaClient {
         Ok(Self {
             settings: settings.clone(),
             transactional_id: member.name.clone(),
+            stable: member.stable,
             consumer,
             transactor: None,
+            generation: None,
             names,
         })
     }
@@ -125,6 +131,7 @@ impl Client for RdkafkaClient {
         };
         let list = list(starts.keys(), at)?;
         self.consumer.assign(&list).map_err(|e| Fault::of("assigning", &e))?;
+        self.generation = self.consumer.group_metadata();
         self.consumer.pause(&list).map_err(|e| Fault::of("pausing", &e))
     }
 
@@ -194,7 +201,9 @@ impl Client for RdkafkaClient {
                 element.set_metadata(&position.note);
             }
         }
-        let Some(group) = self.consumer.group_metadata() else {
+        // Never asked for anew: a consumer that was thrown out has neither generation nor member id, and brokers take
+        // such a commit from anyone.
+        let Some(group) = &self.generation else {
             return Err(Fault {
                 call: CALL,
                 code: rdkafka::types::RDKafkaErrorCode::UnknownMemberId,
@@ -205,7 +214,7 @@ impl Client for RdkafkaClient {
         let transactor = self.transactor(CALL)?;
         transactor
             .producer
-            .send_offsets_to_transaction(&list, &group, within)
+            .send_offsets_to_transaction(&list, group, within)
             .map_err(|e| Fault::of_transaction(CALL, &e))
     }
 
@@ -231,6 +240,10 @@ impl Client for RdkafkaClient {
         const CALL: &str = "leaving the group";
         self.consumer.context().set_closing();
         self.discard();
+        if self.stable {
+            // To unsubscribe leaves the group, static or not; to be dropped does not.
+            return Ok(());
+        }
         self.consumer.unsubscribe();
         // The revocation that follows is served by polls; then the consumer is dropped, which leaves the group.
         let until = std::time::Instant::now() + within;

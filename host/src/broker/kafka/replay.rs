@@ -143,6 +143,16 @@ impl KafkaReplay {
         }
     }
 
+    /// All up to the end was read. A topic that is written to all the time must not keep a replay going.
+    fn done(&mut self, records: Vec<Event>) -> Replayed {
+        self.stage = Stage::Done;
+        self.from = self.end;
+        if let Some(reader) = self.reader.take() {
+            self.readers.give_back(reader);
+        }
+        if records.is_empty() { Replayed::Done { next: self.end } } else { Replayed::Records(records) }
+    }
+
     fn read(&mut self, wait: Duration) -> Result<Replayed, Error> {
         let Some(reader) = &self.reader else {
             return Err(Error::Bug { what: "a replay without a reader", cause: self.partition.to_string().into() });
@@ -155,23 +165,20 @@ impl KafkaReplay {
             match reader.poll(left) {
                 Some(Ok(message)) => {
                     let event = event_of(&message, &mut self.names);
+                    if event.offset >= self.end {
+                        return Ok(self.done(records));
+                    }
                     self.from = event.offset + 1;
                     records.push(event);
+                    if self.from >= self.end {
+                        return Ok(self.done(records));
+                    }
                     if records.len() >= RECORDS_MAX {
                         return Ok(Replayed::Records(records));
                     }
                 }
                 Some(Err(KafkaError::PartitionEOF(_))) => {
-                    self.stage = Stage::Done;
-                    self.from = self.from.max(self.end);
-                    if let Some(reader) = self.reader.take() {
-                        self.readers.give_back(reader);
-                    }
-                    return Ok(if records.is_empty() {
-                        Replayed::Done { next: self.from }
-                    } else {
-                        Replayed::Records(records)
-                    });
+                    return Ok(self.done(records));
                 }
                 Some(Err(error)) => {
                     let fault = Fault::of("replaying", &error);

@@ -92,7 +92,11 @@ impl Settings {
     /// Ingress' producer.
     pub(super) fn publisher(&self) -> ClientConfig {
         let mut config = self.producer();
-        config.set("message.timeout.ms", millis(PUBLISH)).set("linger.ms", "0");
+        config
+            .set("message.timeout.ms", millis(PUBLISH))
+            // Less than the time-out, so that a topic that is not there is told from a broker that does not answer.
+            .set("topic.metadata.propagation.max.ms", millis(PUBLISH / 2))
+            .set("linger.ms", "0");
         config
     }
 

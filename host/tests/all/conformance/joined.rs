@@ -84,7 +84,8 @@ impl Joined {
         assert!(!events.is_empty(), "no events are Idle");
         assert!(events.len() <= self.member.events_max, "{} events are too many", events.len());
         let bytes: usize = events.iter().map(Event::size_bytes).sum();
-        assert!(bytes <= self.member.bytes_max || events.len() == 1, "{bytes} bytes are too many");
+        let last = events[events.len() - 1].size_bytes();
+        assert!(bytes - last < self.member.bytes_max, "{bytes} bytes are too many");
         for event in events {
             let (at, offset) = (&event.partition, event.offset);
             assert!(self.owned.contains_key(at), "an event of {at}, which is not owned");

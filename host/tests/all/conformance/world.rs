@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fnhost::broker::{Broker, From, Member, Progress, PublishError, Pulse, Stored, TopicChange};
+use fnhost::broker::{Broker, From, Member, Progress, PublishError, Publisher, Pulse, Stored, TopicChange};
 use fnhost::event::{Event, Offset, Partition, Record};
 
 use super::{Fixture, Joined, Open, until};
@@ -16,13 +16,21 @@ pub(crate) struct World {
     pub(crate) broker: Arc<dyn Broker>,
     app: String,
     fixture: Box<dyn Fixture>,
+    publisher: Arc<dyn Publisher>,
 }
 
 impl World {
     /// An app that nobody has heard of.
     pub(crate) fn new(fixture: Box<dyn Fixture>) -> Self {
         let app = unique("app");
-        Self { broker: fixture.process(&app), app, fixture }
+        let broker = fixture.process(&app);
+        let publisher = broker.publisher().unwrap();
+        Self {
+            broker,
+            app,
+            fixture,
+            publisher,
+        }
     }
 
     /// Another process of the same app.
@@ -96,15 +104,17 @@ impl World {
 
     /// Publishes one record, and waits for its fate.
     pub(crate) fn publish(&self, record: Record) -> Result<Stored, PublishError> {
-        block_on(async { self.broker.publisher().unwrap().publish(record).await })
+        block_on(self.publisher.publish(record))
     }
 
     /// Publishes values to a partition, each after the other, without keys.
     pub(crate) fn publish_values(&self, topic: &Arc<str>, partition: i32, values: &[&str]) {
-        let publisher = self.broker.publisher().unwrap();
         block_on(async {
             for value in values {
-                publisher.publish(record_to(topic, partition, value)).await.unwrap();
+                self.publisher
+                    .publish(record_to(topic, partition, value))
+                    .await
+                    .unwrap();
             }
         });
     }
