@@ -9,7 +9,7 @@ const PACKAGES: [&str; 5] = ["fnhost-test-guest", "inventory", "warehouse", "shi
 const TARGET: &str = "wasm32-wasip2";
 
 /// The component of a package, such as `inventory`; `guest` is `fnhost-test-guest`.
-pub fn guest(name: &str) -> PathBuf {
+pub(crate) fn guest(name: &str) -> PathBuf {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     let package = if name == "guest" { "fnhost-test-guest" } else { name };
     assert!(

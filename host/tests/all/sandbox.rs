@@ -15,6 +15,7 @@ use fnhost::sandbox::{Options, Sandbox, Version};
 use crate::guests::guest;
 
 mod bounds;
+mod hostile;
 mod isolation;
 mod load;
 mod log;
