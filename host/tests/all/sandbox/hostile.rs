@@ -88,11 +88,21 @@ fn exports_beside_the_handler_are_tolerated() {
     );
 }
 
+/// The most memory that this process ever had, in bytes.
+fn peak_bytes() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    peak.trim().trim_end_matches(" kB").parse::<usize>().unwrap() << 10
+}
+
 #[test]
 fn a_value_returned_a_thousand_times_over_is_not_copied_a_thousand_times() {
+    let before = peak_bytes();
     // 1,024 times 1.9 MB out of 2 MiB of memory.
     let outcome = run_module(&module(&same_value_many_times(1024, 1_900_000)));
     assert_failed(outcome, Class::OutputTooLarge, "`limits.output`");
+    // Other tests run meanwhile, but none of them takes half a gigabyte.
+    assert!(peak_bytes() - before < 512 << 20);
 }
 
 #[test]
