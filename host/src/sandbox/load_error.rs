@@ -16,8 +16,7 @@ pub enum LoadError {
     Unreadable {
         /// Which file.
         path: PathBuf,
-        /// Why.
-        #[source]
+        /// Why. It stands in the line, so it is no source of its own.
         cause: std::io::Error,
     },
     /// Nothing is in it.

@@ -83,9 +83,10 @@ impl Log {
     /// Takes what was written to a stream. Lines are shown as they end.
     fn write(&mut self, stream: u32, bytes: &[u8]) {
         if stream == STDERR {
-            self.last_words.extend_from_slice(bytes);
-            let too_many = self.last_words.len().saturating_sub(LAST_WORDS_BYTES_MAX);
+            let end = bytes.last_chunk::<LAST_WORDS_BYTES_MAX>().map_or(bytes, |end| end);
+            let too_many = (self.last_words.len() + end.len()).saturating_sub(LAST_WORDS_BYTES_MAX);
             self.last_words.drain(..too_many);
+            self.last_words.extend_from_slice(end);
         }
         let room = STREAMS_BYTES_MAX.saturating_sub(self.stream_bytes);
         self.stream_bytes = self.stream_bytes.saturating_add(bytes.len());

@@ -1,13 +1,13 @@
-//! All integration tests: one binary, one module a subject.
-//!
-//! Those that want a real Kafka get one from [`kafka::kafka`], or one of their own that they may kill.
+//! Tests of the host as a whole, one binary: each module is a part of it.
 
-// All of it is test code, helpers included, as far as lints are concerned.
-#![cfg(test)]
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on has failed"
+)]
 
-mod admin;
-mod conformance;
 mod guests;
-mod ingress;
-mod kafka;
-mod order_path;
+mod sandbox;
