@@ -155,7 +155,7 @@ fn changelog_and_unread_topic_grow_without_being_asked() {
     let mut topics = topics(&app);
     let shrunk = topics.iter_mut().filter(|topic| topic.name == "shop.one.a.state");
     shrunk.for_each(|topic| topic.partitions = 1);
-    let mut wider = app.clone();
+    let mut wider = app;
     wider.topics.insert(App::ERROR_TOPIC.into(), spec(2, None));
     let plan = plan(&wider, &topics, Inputs::Keep);
     let grow = |name: &str, partitions| TopicChange::Grow {
