@@ -7,8 +7,5 @@ use super::{Failure, RunArgs};
 /// # Errors
 /// Whatever keeps it from starting, or ended it.
 pub(super) fn run(args: RunArgs) -> Result<(), Failure> {
-    Err(Failure::internal(anyhow::anyhow!(
-        "`run` is not written yet: {}",
-        args.app.path.display()
-    )))
+    Err(Failure::internal(anyhow::anyhow!("`run` is not written yet: {}", args.app.path.display())))
 }
