@@ -7,7 +7,8 @@ use super::draft::{Draft, Function, MESSAGE_BYTES_MAX, Topic, message_text, unde
 use super::read::{Reader, Spanned, size_text};
 use crate::app::App;
 use crate::app::fault::Fault;
-use crate::broker::From;
+
+mod groups;
 
 /// What an envelope around a body may weigh: the attributes of a CloudEvent, and the id.
 const ENVELOPE_BYTES: u64 = 16 << 10;
@@ -17,8 +18,7 @@ pub(super) fn check(reader: &Reader<'_>, draft: &Draft, schemas: &BTreeSet<Strin
     topics_are_declared(reader, draft);
     topic_names_are_free(reader, draft);
     error_topic_is_fit(reader, draft);
-    groups_are_even(reader, draft);
-    groups_are_used(reader, draft);
+    groups::check(reader, draft);
     routes_are_distinct(reader, draft);
     bodies_fit(reader, draft);
     schemas_are_there(reader, draft, schemas, folder);
@@ -203,84 +203,6 @@ pub(super) fn largest_input(draft: &Draft) -> Option<&Topic> {
     read.max_by_key(|topic| topic.spec.message_bytes_max)
 }
 
-/// Within a group: as many partitions in every input topic, and one beginning for each.
-fn groups_are_even(reader: &Reader<'_>, draft: &Draft) {
-    let topic = |name: &str| draft.topics.iter().find(|t| t.name.value == name);
-    let mut first: BTreeMap<&Option<String>, &Topic> = BTreeMap::new();
-    let mut uneven: BTreeSet<(&Option<String>, &str)> = BTreeSet::new();
-    let mut begins: BTreeMap<(&Option<String>, &str), (&Function, From)> = BTreeMap::new();
-    for function in &draft.functions {
-        let group = &function.function.group;
-        for input in function.input.iter().filter_map(|input| topic(&input.value)) {
-            let name = input.name.value.as_str();
-            let other = *first.entry(group).or_insert(input);
-            if other.spec.partitions != input.spec.partitions && uneven.insert((group, name)) {
-                report_uneven(reader, function, other, input);
-            }
-            let (earlier, from) = *begins
-                .entry((group, name))
-                .or_insert((function, function.function.from));
-            if from != function.function.from {
-                let message = format!(
-                    "{} and {} share a group, but not where it begins in topic `{name}`",
-                    earlier.title(),
-                    function.title()
-                );
-                let hint = format!(
-                    "a group has one position in each partition: the same `from` for both, or a group of its own \
-                     with `group = \"{}\"`",
-                    function.function.name
-                );
-                let fault = Fault::new(message).note(format!("{} begins from {}", earlier.title(), from_text(from)));
-                reader.report(&function.from, fault.hint(hint));
-            }
-        }
-    }
-}
-
-fn report_uneven(reader: &Reader<'_>, function: &Function, other: &Topic, input: &Topic) {
-    let (ours, theirs) = (input.spec.partitions, other.spec.partitions);
-    let (name, first) = (&input.name.value, &other.name.value);
-    let message =
-        format!("topics `{first}` and `{name}` are read by one group, but have {theirs} and {ours} partitions");
-    let hint = format!(
-        "partition N of every topic of a group lies on one worker, which needs as many of each: make them equal, or give \
-         {} a group of its own with `group = \"{}\"`",
-        function.title(),
-        function.function.name
-    );
-    reader.report(
-        &input.partitions,
-        Fault::new(message).note(format!("`{first}` has {theirs}")).hint(hint),
-    );
-}
-
-fn groups_are_used(reader: &Reader<'_>, draft: &Draft) {
-    let used: BTreeSet<&str> = draft
-        .functions
-        .iter()
-        .filter_map(|f| f.function.group.as_deref())
-        .collect();
-    let known: Vec<&str> = used.iter().copied().collect();
-    for group in draft
-        .groups
-        .iter()
-        .filter(|group| !used.contains(group.name.value.as_str()))
-    {
-        let name = &group.name.value;
-        let fault = undeclared(
-            format!("no function has the group `{name}`"),
-            name,
-            &known,
-            "no function has a group",
-        );
-        let hint = format!(
-            "give a function `group = \"{name}\"`; the workers of the app's own group stand at the top: `workers = 2`"
-        );
-        reader.report(&group.name.span, fault.hint(hint));
-    }
-}
-
 fn routes_are_distinct(reader: &Reader<'_>, draft: &Draft) {
     let mut seen = BTreeSet::new();
     for route in draft.routes.iter().filter(|route| !route.route.path.is_empty()) {
@@ -351,15 +273,8 @@ fn schemas_are_there(reader: &Reader<'_>, draft: &Draft, schemas: &BTreeSet<Stri
     }
 }
 
-fn from_text(from: From) -> &'static str {
-    match from {
-        From::Earliest => "earliest",
-        From::Latest => "latest",
-    }
-}
-
 impl Function {
-    fn title(&self) -> String {
+    pub(super) fn title(&self) -> String {
         format!("function `{}`", self.function.name)
     }
 }

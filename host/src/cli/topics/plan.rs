@@ -130,7 +130,7 @@ impl Plan {
             return;
         };
         let has = topic.partitions;
-        if has > asked.max(partitions) {
+        if has > asked {
             self.warnings.push(format!(
                 "topic `{name}` has {has} partitions, not {asked}: Kafka takes none away"
             ));
@@ -143,7 +143,7 @@ impl Plan {
         }
         if let Some(replicas) = replication.filter(|replicas| *replicas != topic.replication) {
             self.warnings.push(format!(
-                "topic `{name}` has {} replicas, not {replicas}: change that with kafka-reassign-partitions.sh",
+                "topic `{name}` has replication {}, not {replicas}: change that with kafka-reassign-partitions.sh",
                 topic.replication
             ));
         }

@@ -157,12 +157,26 @@ fn topics_of_a_group_need_as_many_partitions() {
     let text = SMALL
         .replace("[topics.error]", uneven)
         .replace("[\"orders\"]", "[\"orders\", \"more\"]");
-    insta::assert_snapshot!(faults_of(&text), @r#"
+    insta::assert_snapshot!(faults_of(&text), @r"
     error: topics `orders` and `more` are read by one group, but have 6 and 3 partitions
      --> shop/app.toml:6:14
       |
     6 | partitions = 3
       |              ^ `orders` has 6
+
+    hint: partition N of every topic of a group lies on one worker, which needs as many of each: make them equal
+    ");
+    let odd_one_first = SMALL.replace(
+        "[topics.orders]",
+        "[topics.a]\n[topics.b]\n[topics.orders]\npartitions = 3",
+    );
+    let more = "[functions.more]\nsource = \"more\"\ninput = [\"a\", \"b\"]\n";
+    insta::assert_snapshot!(faults_of(&format!("{odd_one_first}{more}")), @r#"
+    error: topics `a` and `orders` are read by one group, but have 6 and 3 partitions
+     --> shop/app.toml:6:14
+      |
+    6 | partitions = 3
+      |              ^ `a` has 6
 
     hint: partition N of every topic of a group lies on one worker, which needs as many of each: make them equal, or give function `stock` a group of its own with `group = "stock"`
     "#);

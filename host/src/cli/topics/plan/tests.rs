@@ -171,9 +171,11 @@ fn fewer_partitions_and_other_replication_are_warnings() {
     let plan = plan(&app(spec(3, Some(2)), spec(3, None)), &large, Inputs::Grow);
     assert_eq!(plan.changes, []);
     insta::assert_snapshot!(plan.warnings.join("\n"), @r"
-    topic `a` has 3 replicas, not 2: change that with kafka-reassign-partitions.sh
-    topic `shop.one.a.state` has 3 replicas, not 2: change that with kafka-reassign-partitions.sh
-    topic `shop.two.a.state` has 3 replicas, not 2: change that with kafka-reassign-partitions.sh
+    topic `a` has 6 partitions, not 3: Kafka takes none away
+    topic `a` has replication 3, not 2: change that with kafka-reassign-partitions.sh
+    topic `b` has 6 partitions, not 3: Kafka takes none away
+    topic `shop.one.a.state` has replication 3, not 2: change that with kafka-reassign-partitions.sh
+    topic `shop.two.a.state` has replication 3, not 2: change that with kafka-reassign-partitions.sh
     ");
 }
 
