@@ -6,7 +6,7 @@
 //! [`Schemas`](crate::app::schemas::Schemas).
 //!
 //! Refused: unknown keys, numbers without a unit where there is one, and whatever could not run or would lose
-//! something at run time. What is left out has a default, which [`explain`](App::explain) writes out.
+//! something at run time. What is left out has a default, which [`Manifest::explain`] writes out.
 //!
 //! Workers: `workers = N` at the top is for the app's own group, `[groups.NAME] workers = N` for another.
 
