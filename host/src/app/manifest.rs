@@ -6,7 +6,7 @@
 //! [`Schemas`](crate::app::schemas::Schemas).
 //!
 //! Refused: unknown keys, numbers without a unit where there is one, and whatever could not run or would lose
-//! something at run time. What is left out has a default, which [`explain`](App::explain) writes out.
+//! something at run time. What is left out has a default, which [`Manifest::explain`] writes out.
 //!
 //! Workers: `workers = N` at the top is for the app's own group, `[groups.NAME] workers = N` for another.
 
@@ -68,7 +68,11 @@ pub fn load(path: &Path) -> Result<App, Faults> {
 /// # Errors
 /// All that is wrong in it.
 pub fn read(path: &Path) -> Result<Manifest, Faults> {
-    let file = if path.is_dir() { path.join(FILE) } else { path.to_path_buf() };
+    let file = if path.is_dir() {
+        path.join(FILE)
+    } else {
+        path.to_path_buf()
+    };
     let size = std::fs::metadata(&file).map(|meta| meta.len());
     if size.as_ref().is_ok_and(|bytes| *bytes > FILE_BYTES_MAX) {
         let message = format!("{} is larger than {}", file.display(), read::size_text(FILE_BYTES_MAX));
@@ -92,7 +96,7 @@ fn parse(
         let place = Place::new(file, text, error.span().unwrap_or(0..0));
         Fault::new(format!("this is no TOML: {}", lines.join(", "))).at(place)
     })?;
-    let root = file.parent().unwrap_or(Path::new(""));
+    let root = file.parent().unwrap_or_else(|| Path::new(""));
     let reader = Reader::new(file, text);
     let draft = draft::read(&Section::new(&reader, document.as_table(), "app.toml", 0..0), root);
     let folder = root.join(draft.schemas.as_ref().map_or(SCHEMAS, |schemas| &schemas.value));
@@ -104,10 +108,19 @@ fn parse(
         BTreeSet::new()
     });
     rules::check(&reader, &draft, &schemas, &folder);
-    let sources = draft.functions.iter().map(|f| (f.function.name.clone(), reader.place(&f.source))).collect();
+    let sources = draft
+        .functions
+        .iter()
+        .map(|f| (f.function.name.clone(), reader.place(&f.source)))
+        .collect();
     match Faults::new(reader.into_faults()) {
         Some(faults) => Err(faults),
-        None => Ok(Manifest { app: app(draft, root), file: file.to_path_buf(), schemas: folder, sources }),
+        None => Ok(Manifest {
+            app: app(draft, root),
+            file: file.to_path_buf(),
+            schemas: folder,
+            sources,
+        }),
     }
 }
 
@@ -115,7 +128,11 @@ fn parse(
 fn schemas_in(folder: &Path) -> std::io::Result<BTreeSet<String>> {
     let mut names = BTreeSet::new();
     for entry in std::fs::read_dir(folder)? {
-        if let Some(name) = entry?.file_name().to_str().and_then(|name| name.strip_suffix(SCHEMA_SUFFIX)) {
+        if let Some(name) = entry?
+            .file_name()
+            .to_str()
+            .and_then(|name| name.strip_suffix(SCHEMA_SUFFIX))
+        {
             names.insert(name.to_owned());
         }
     }
@@ -125,15 +142,29 @@ fn schemas_in(folder: &Path) -> std::io::Result<BTreeSet<String>> {
 /// What a draft without faults describes.
 fn app(mut draft: Draft, root: &Path) -> App {
     let largest = rules::largest_input(&draft).map(|topic| topic.spec.message_bytes_max);
-    if let Some(error) = draft.topics.iter_mut().find(|t| t.is_error() && t.message_bytes_max.is_none()) {
-        let twice = largest.unwrap_or(draft::MESSAGE_BYTES).saturating_mul(2).min(draft::MESSAGE_BYTES_MAX);
+    if let Some(error) = draft
+        .topics
+        .iter_mut()
+        .find(|t| t.is_error() && t.message_bytes_max.is_none())
+    {
+        let twice = largest
+            .unwrap_or(draft::MESSAGE_BYTES)
+            .saturating_mul(2)
+            .min(draft::MESSAGE_BYTES_MAX);
         error.spec.message_bytes_max = twice;
     }
     let name = draft.name.value;
-    let others = draft.groups.into_iter().map(|group| (format!("{name}.{}", group.name.value), group.workers));
+    let others = draft
+        .groups
+        .into_iter()
+        .map(|group| (format!("{name}.{}", group.name.value), group.workers));
     App {
         workers: others.chain([(name.clone(), draft.workers)]).collect(),
-        topics: draft.topics.into_iter().map(|t| (t.name.value.into(), t.spec)).collect(),
+        topics: draft
+            .topics
+            .into_iter()
+            .map(|t| (t.name.value.into(), t.spec))
+            .collect(),
         routes: draft.routes.into_iter().map(|r| r.route).collect(),
         functions: draft.functions.into_iter().map(|f| Arc::new(f.function)).collect(),
         root: root.to_path_buf(),

@@ -1,8 +1,8 @@
 //! `fnhost topics`: makes the broker's topics what `app.toml` says.
 //!
 //! [`plan`] compares, without touching anything; `apply` does what it lists, one change after the other. Neither
-//! deletes anything. Adding partitions moves keys to other partitions than their state, so it is done only when asked
-//! for by `--grow`.
+//! deletes anything. Partitions of an input topic are added only with `--grow`: keys then map to other partitions than
+//! those that hold their state.
 
 use std::io::Write;
 
@@ -16,7 +16,7 @@ use crate::broker::{Broker, Topic, TopicChange};
 
 mod plan;
 
-use plan::{Plan, plan};
+use plan::{Inputs, Plan, plan};
 
 /// Make the broker's topics what app.toml says
 #[derive(Debug, Args)]
@@ -36,9 +36,7 @@ enum Verb {
 #[derive(Debug, Args)]
 struct PlanArgs {
     #[command(flatten)]
-    app: AppArg,
-    #[command(flatten)]
-    kafka: KafkaArgs,
+    which: WhichArgs,
     /// How it is printed
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -47,97 +45,107 @@ struct PlanArgs {
 #[derive(Debug, Args)]
 struct ApplyArgs {
     #[command(flatten)]
+    which: WhichArgs,
+}
+
+#[derive(Debug, Args)]
+struct WhichArgs {
+    #[command(flatten)]
     app: AppArg,
     #[command(flatten)]
     kafka: KafkaArgs,
-    /// Add partitions too. Keys then map to other partitions, and functions do not find the state they wrote
+    /// Add partitions to topics that functions read. Keys then map to other partitions, and functions do not find the
+    /// state that they wrote under them
     #[arg(long)]
     grow: bool,
 }
 
 /// Plans, or applies.
 pub(super) fn topics(args: &TopicsArgs, out: &mut dyn Write) -> Result<(), Failure> {
-    let (app_arg, kafka) = match &args.verb {
-        Verb::Plan(args) => (&args.app, &args.kafka),
-        Verb::Apply(args) => (&args.app, &args.kafka),
+    let (Verb::Plan(PlanArgs { which, .. }) | Verb::Apply(ApplyArgs { which })) = &args.verb;
+    let app = manifest::load(&which.app.path)?;
+    let connection = which.kafka.resolve()?;
+    let asked = Asked {
+        path: &which.app.path,
+        app: &app.name,
+        brokers: &connection.brokers,
     };
-    let app = manifest::load(&app_arg.path)?;
-    let connection = kafka.resolve()?;
-    let asked = Asked { path: &app_arg.path, app: &app.name, brokers: &connection.brokers };
     let failed = |error| Failure::broker(error, &asked);
     let broker = Kafka::connect(&connection.brokers, connection.properties.as_map(), &app.name).map_err(failed)?;
+    let inputs = if which.grow { Inputs::Grow } else { Inputs::Keep };
+    let (plan, existing) = look(&app, &broker, inputs).map_err(failed)?;
     match &args.verb {
-        Verb::Plan(args) => {
-            let (plan, existing) = look(&app, &broker).map_err(failed)?;
-            match args.format {
-                Format::Json => writeln!(out, "{:#}", as_json(&plan))?,
-                Format::Text => print(&plan, &existing, out)?,
-            }
-            Ok(())
-        }
-        Verb::Apply(args) => apply(&app, &broker, args.grow, &asked, out),
+        Verb::Plan(PlanArgs {
+            format: Format::Json, ..
+        }) => Ok(writeln!(out, "{:#}", as_json(&plan))?),
+        Verb::Plan(PlanArgs {
+            format: Format::Text, ..
+        }) => each(&plan, &existing, out, |_| Ok(())),
+        Verb::Apply(_) => each(&plan, &existing, out, |change| {
+            broker.apply(std::slice::from_ref(change)).map_err(failed)
+        }),
     }
 }
 
-fn look(app: &App, broker: &dyn Broker) -> Result<(Plan, Vec<Topic>), crate::broker::Error> {
+fn look(app: &App, broker: &dyn Broker, inputs: Inputs) -> Result<(Plan, Vec<Topic>), crate::broker::Error> {
     let names = plan::names(app);
     let existing = broker.topics(&names.iter().map(String::as_str).collect::<Vec<_>>())?;
-    Ok((plan(app, &existing), existing))
+    Ok((plan(app, &existing, inputs), existing))
 }
 
-/// Does what is planned, printing each change once it is made.
-fn apply(app: &App, broker: &dyn Broker, grow: bool, asked: &Asked<'_>, out: &mut dyn Write) -> Result<(), Failure> {
-    let (plan, existing) = look(app, broker).map_err(|error| Failure::broker(error, asked))?;
-    warn(&plan);
-    for change in &plan.changes {
-        let line = describe(change, &existing);
-        if matches!(change, TopicChange::Grow { .. }) && !grow {
-            talk(&format!("left alone: {line}: add --grow to do it"));
-            continue;
-        }
-        broker.apply(std::slice::from_ref(change)).map_err(|error| Failure::broker(error, asked))?;
-        writeln!(out, "{line}")?;
-    }
-    if plan.changes.is_empty() {
-        talk("nothing to do: all topics are as app.toml has them");
-    }
-    Ok(())
-}
-
-fn print(plan: &Plan, existing: &[Topic], out: &mut dyn Write) -> Result<(), Failure> {
-    warn(plan);
-    for change in &plan.changes {
-        writeln!(out, "{}", describe(change, existing))?;
-    }
-    if plan.changes.is_empty() {
-        talk("nothing to do: all topics are as app.toml has them");
-    }
-    Ok(())
-}
-
-fn warn(plan: &Plan) {
+/// Makes each change and prints it once it is made.
+fn each(
+    plan: &Plan,
+    existing: &[Topic],
+    out: &mut dyn Write,
+    make: impl Fn(&TopicChange) -> Result<(), Failure>,
+) -> Result<(), Failure> {
     for warning in &plan.warnings {
         talk(&format!("warning: {warning}"));
     }
+    for change in &plan.changes {
+        make(change)?;
+        writeln!(out, "{}", describe(change, existing))?;
+    }
+    if plan.changes.is_empty() {
+        talk("nothing to do");
+    }
+    Ok(())
 }
 
 /// A change in a line, with what was there before.
 fn describe(change: &TopicChange, existing: &[Topic]) -> String {
     let before = existing.iter().find(|topic| topic.name == change.topic());
     match change {
-        TopicChange::Create { name, partitions, replication, config } => {
+        TopicChange::Create {
+            name,
+            partitions,
+            replication,
+            config,
+        } => {
             let replicas = replication.map(|r| format!("  replication {r}")).unwrap_or_default();
             let config: Vec<String> = config.iter().map(|(key, value)| format!("  {key}={value}")).collect();
-            format!("create     {name}  {partitions} partitions{replicas}{}", config.concat())
+            format!(
+                "create     {name}  {partitions} partitions{replicas}{}",
+                config.concat()
+            )
         }
         TopicChange::Grow { name, partitions } => {
-            let was = before.map(|topic| format!("{} -> ", topic.partitions)).unwrap_or_default();
+            let was = before
+                .map(|topic| format!("{} -> ", topic.partitions))
+                .unwrap_or_default();
             format!("grow       {name}  {was}{partitions} partitions")
         }
         TopicChange::Configure { name, config } => {
-            let was = |key: &str| before.and_then(|topic| topic.config.get(key)).map_or("unset", String::as_str);
-            let config: Vec<String> =
-                config.iter().map(|(key, value)| format!("  {key} {} -> {value}", was(key))).collect();
+            let was = |key: &str| {
+                before
+                    .and_then(|topic| topic.config.get(key))
+                    .map_or("unset", String::as_str)
+            };
+            let config: Vec<String> = config
+                .iter()
+                .map(|(key, value)| format!("  {key} {} -> {value}", was(key)))
+                .collect();
             format!("configure  {name}{}", config.concat())
         }
     }
@@ -145,7 +153,12 @@ fn describe(change: &TopicChange, existing: &[Topic]) -> String {
 
 fn as_json(plan: &Plan) -> Value {
     let change = |change: &TopicChange| match change {
-        TopicChange::Create { name, partitions, replication, config } => json!({
+        TopicChange::Create {
+            name,
+            partitions,
+            replication,
+            config,
+        } => json!({
             "change": "create", "topic": name, "partitions": partitions, "replication": replication, "config": config,
         }),
         TopicChange::Grow { name, partitions } => json!({ "change": "grow", "topic": name, "partitions": partitions }),

@@ -1,0 +1,319 @@
+//! Every verb's help.
+
+use clap::CommandFactory;
+
+use crate::cli::Cli;
+
+/// The help of a verb, as a terminal of 100 columns shows it.
+fn help(verbs: &[&str]) -> String {
+    let mut command = Cli::command().term_width(100);
+    command.build();
+    let mut command = verbs.iter().fold(command, |command, verb| {
+        command
+            .find_subcommand(verb)
+            .cloned()
+            .unwrap_or_else(|| panic!("no verb {verb}"))
+    });
+    let help = command.render_long_help().to_string();
+    help.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn help_of_fnhost() {
+    insta::assert_snapshot!(help(&[]), @r"
+    Runs event handlers as sandboxed WebAssembly components on Apache Kafka, one transaction an event
+
+    Usage: fnhost [OPTIONS] <COMMAND>
+
+    Commands:
+      run     Run an app until it is told to stop
+      build   Build the component of each function with cargo
+      check   Check an app: its manifest, its schemas, and each component against the contract
+      topics  Make the broker's topics what app.toml says
+      help    Print this message or the help of the given subcommand(s)
+
+    Options:
+      -h, --help
+              Print help (see a summary with '-h')
+
+      -V, --version
+              Print version
+
+    Logging:
+          --log-format <FORMAT>
+              How log lines are written
+
+              Possible values:
+              - text: For people
+              - json: A JSON object a line
+
+              [env: FNHOST_LOG_FORMAT=]
+              [default: text]
+
+      -v, --verbose...
+              Log more: -v for what happens to batches, -vv for every event
+
+    Exit codes:
+      0   done
+      1   something to mend: the app, the configuration or the broker
+      2   a command line that cannot be read
+      70  a fault of fnhost itself
+
+    What is logged is FNHOST_LOG, such as FNHOST_LOG=info,fnhost=debug.
+    ");
+}
+
+#[test]
+fn help_of_run() {
+    insta::assert_snapshot!(help(&["run"]), @r"
+    Run an app until it is told to stop
+
+    Serves the app's routes, joins its consumer groups and handles events, each exactly once. On SIGTERM
+    or Ctrl-C it takes no more requests, commits the batches in hand and leaves.
+
+    Usage: fnhost run [OPTIONS] --brokers <HOST:PORT,…> <APP>
+
+    Arguments:
+      <APP>
+              The app: its folder, or its app.toml
+
+              [env: FNHOST_APP=]
+
+    Options:
+          --instance <NAME>
+              A name for this process that outlives it and no other has: a restart then moves no
+              partitions. Random when left out
+
+              [env: FNHOST_INSTANCE=]
+
+          --secret-file <FILE>
+              The secret that functions' random numbers are derived from, the same for all hosts of an
+              app: at least 16 bytes, or in FNHOST_SECRET. Drawn when left out
+
+              [env: FNHOST_SECRET_FILE=]
+
+          --cache <DIR>
+              Where compiled components are kept from one start to the next. Not kept when left out
+
+              [env: FNHOST_CACHE=]
+
+          --drain-time <TIME>
+              How long it may take to stop: requests and batches in hand are finished meanwhile
+
+              [env: FNHOST_DRAIN_TIME=]
+              [default: 20s]
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+    Kafka:
+          --brokers <HOST:PORT,…>
+              Where Kafka is: one broker or more to begin with
+
+              [env: FNHOST_BROKERS=]
+
+          --kafka <KEY=VALUE>
+              A client property of librdkafka; may be given again, and holds over those of a file
+
+              [env: FNHOST_KAFKA]
+
+          --kafka-file <FILE>
+              A file of client properties, a KEY=VALUE a line: the place for passwords
+
+              [env: FNHOST_KAFKA_FILE=]
+
+    HTTP:
+          --http <ADDR>
+              Where the app's routes are served
+
+              [env: FNHOST_HTTP=]
+              [default: 127.0.0.1:8080]
+
+          --admin <ADDR>
+              Where health, metrics and functions are served; it knows no passwords, so keep it private
+
+              [env: FNHOST_ADMIN=]
+              [default: 127.0.0.1:9090]
+
+    Logging:
+          --log-format <FORMAT>
+              How log lines are written
+
+              Possible values:
+              - text: For people
+              - json: A JSON object a line
+
+              [env: FNHOST_LOG_FORMAT=]
+              [default: text]
+
+      -v, --verbose...
+              Log more: -v for what happens to batches, -vv for every event
+    ");
+}
+
+#[test]
+fn help_of_build() {
+    insta::assert_snapshot!(help(&["build"]), @r"
+    Build the component of each function with cargo
+
+    Runs `cargo build --release --target wasm32-wasip2` for the crates of the app and puts what comes
+    out into APP/build/FUNCTION.wasm. Prints name, version, size and path of each.
+
+    Usage: fnhost build [OPTIONS] <APP>
+
+    Arguments:
+      <APP>
+              The app: its folder, or its app.toml
+
+              [env: FNHOST_APP=]
+
+    Options:
+      -h, --help
+              Print help (see a summary with '-h')
+
+    Logging:
+          --log-format <FORMAT>
+              How log lines are written
+
+              Possible values:
+              - text: For people
+              - json: A JSON object a line
+
+              [env: FNHOST_LOG_FORMAT=]
+              [default: text]
+
+      -v, --verbose...
+              Log more: -v for what happens to batches, -vv for every event
+    ");
+}
+
+#[test]
+fn help_of_check() {
+    insta::assert_snapshot!(help(&["check"]), @r"
+    Check an app: its manifest, its schemas, and each component against the contract
+
+    Usage: fnhost check [OPTIONS] <APP>
+
+    Arguments:
+      <APP>
+              The app: its folder, or its app.toml
+
+              [env: FNHOST_APP=]
+
+    Options:
+          --explain
+              Print every value that holds, defaults too, as an app.toml
+
+          --format <FORMAT>
+              How it is printed
+
+              Possible values:
+              - text: For people
+              - json: One JSON document
+
+              [default: text]
+
+          --cache <DIR>
+              Where compiled components are kept from one start to the next. Not kept when left out
+
+              [env: FNHOST_CACHE=]
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+    Logging:
+          --log-format <FORMAT>
+              How log lines are written
+
+              Possible values:
+              - text: For people
+              - json: A JSON object a line
+
+              [env: FNHOST_LOG_FORMAT=]
+              [default: text]
+
+      -v, --verbose...
+              Log more: -v for what happens to batches, -vv for every event
+    ");
+}
+
+#[test]
+fn help_of_topics() {
+    insta::assert_snapshot!(help(&["topics"]), @r"
+    Make the broker's topics what app.toml says
+
+    Usage: fnhost topics [OPTIONS] <COMMAND>
+
+    Commands:
+      plan   Print what would change, and change nothing
+      apply  Make topics and change their configuration; nothing is ever deleted
+      help   Print this message or the help of the given subcommand(s)
+
+    Options:
+      -h, --help
+              Print help (see a summary with '-h')
+
+    Logging:
+          --log-format <FORMAT>
+              How log lines are written
+
+              Possible values:
+              - text: For people
+              - json: A JSON object a line
+
+              [env: FNHOST_LOG_FORMAT=]
+              [default: text]
+
+      -v, --verbose...
+              Log more: -v for what happens to batches, -vv for every event
+    ");
+    insta::assert_snapshot!(help(&["topics", "apply"]), @r"
+    Make topics and change their configuration; nothing is ever deleted
+
+    Usage: fnhost topics apply [OPTIONS] --brokers <HOST:PORT,…> <APP>
+
+    Arguments:
+      <APP>
+              The app: its folder, or its app.toml
+
+              [env: FNHOST_APP=]
+
+    Options:
+          --grow
+              Add partitions to topics that functions read. Keys then map to other partitions, and
+              functions do not find the state that they wrote under them
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+    Kafka:
+          --brokers <HOST:PORT,…>
+              Where Kafka is: one broker or more to begin with
+
+              [env: FNHOST_BROKERS=]
+
+          --kafka <KEY=VALUE>
+              A client property of librdkafka; may be given again, and holds over those of a file
+
+              [env: FNHOST_KAFKA]
+
+          --kafka-file <FILE>
+              A file of client properties, a KEY=VALUE a line: the place for passwords
+
+              [env: FNHOST_KAFKA_FILE=]
+
+    Logging:
+          --log-format <FORMAT>
+              How log lines are written
+
+              Possible values:
+              - text: For people
+              - json: A JSON object a line
+
+              [env: FNHOST_LOG_FORMAT=]
+              [default: text]
+
+      -v, --verbose...
+              Log more: -v for what happens to batches, -vv for every event
+    ");
+}
