@@ -94,26 +94,13 @@ struct Fresh {
 impl Fresh {
     fn new() -> Self {
         let component = guests::guest("inventory");
-        let version = Sandbox::new(&Options::default())
-            .unwrap()
-            .load_file(&component)
-            .unwrap();
-        Self {
-            version,
-            function: function(component),
-            event: event(),
-            state: Arc::new(Nothing),
-        }
+        let version = Sandbox::new(&Options::default()).unwrap().load_file(&component).unwrap();
+        Self { version, function: function(component), event: event(), state: Arc::new(Nothing) }
     }
 
     fn call(&self) {
         let state = Arc::clone(&self.state);
-        let call = Call {
-            event: &self.event,
-            function: &self.function,
-            seed: [7; 32],
-            state,
-        };
+        let call = Call { event: &self.event, function: &self.function, seed: [7; 32], state };
         match self.version.handle(call) {
             Outcome::Completed(effects) => assert_eq!((effects.outputs.len(), effects.changes.len()), (1, 1)),
             other => panic!("{other:?}"),
@@ -153,10 +140,7 @@ mod reused {
 
     impl store::Host for Host {
         fn get(&mut self, key: String) -> Result<Option<String>, store::Error> {
-            Ok(CONFIG
-                .iter()
-                .find(|(name, _)| *name == key)
-                .map(|(_, value)| (*value).to_owned()))
+            Ok(CONFIG.iter().find(|(name, _)| *name == key).map(|(_, value)| (*value).to_owned()))
         }
         fn get_all(&mut self) -> Result<Vec<(String, String)>, store::Error> {
             Ok(vec![])
@@ -171,12 +155,8 @@ mod reused {
 
     impl Reused {
         pub(super) fn new() -> Self {
-            let engine = Engine::new(
-                Config::new()
-                    .concurrency_support(false)
-                    .cranelift_nan_canonicalization(true),
-            )
-            .unwrap();
+            let engine =
+                Engine::new(Config::new().concurrency_support(false).cranelift_nan_canonicalization(true)).unwrap();
             let component =
                 Component::from_binary(&engine, &std::fs::read(guests::guest("inventory")).unwrap()).unwrap();
             let mut linker = Linker::new(&engine);
@@ -185,11 +165,7 @@ mod reused {
             Function::add_to_linker::<_, HasSelf<_>>(&mut linker, |host| host).unwrap();
             let mut store = Store::new(&engine, Host);
             let instance = Function::instantiate(&mut store, &component, &linker).unwrap();
-            Self {
-                store,
-                instance,
-                event: event(),
-            }
+            Self { store, instance, event: event() }
         }
 
         pub(super) fn call(&mut self) {
@@ -200,11 +176,7 @@ mod reused {
                 value: self.event.value.clone(),
                 headers: vec![],
             };
-            let returned = self
-                .instance
-                .fnhost_function_handler()
-                .call_handle(&mut self.store, &event)
-                .unwrap();
+            let returned = self.instance.fnhost_function_handler().call_handle(&mut self.store, &event).unwrap();
             assert_eq!(returned.unwrap().len(), 1);
         }
     }
@@ -240,11 +212,7 @@ fn percentiles(name: &str, mut call: impl FnMut()) {
         .collect();
     times.sort_unstable();
     let at = |share: f64| times[(CALLS as f64 * share) as usize];
-    println!(
-        "{name:>8}: p50 {:>8.1?}, p99 {:>8.1?} of {CALLS} calls",
-        at(0.5),
-        at(0.99)
-    );
+    println!("{name:>8}: p50 {:>8.1?}, p99 {:>8.1?} of {CALLS} calls", at(0.5), at(0.99));
 }
 
 fn bench(criterion: &mut Criterion) {

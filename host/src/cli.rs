@@ -115,14 +115,12 @@ pub fn main() -> ExitCode {
 
 fn dispatch(cli: Cli) -> Exit {
     let mut out = io::stdout();
-    let done = start_log(&cli.log)
-        .map_err(Failure::from)
-        .and_then(|()| match cli.verb {
-            Verb::Run(args) => run::run(*args),
-            Verb::Build(args) => build::build(&args, &mut out),
-            Verb::Check(args) => check::check(&args, &mut out),
-            Verb::Topics(args) => topics::topics(&args, &mut out),
-        });
+    let done = start_log(&cli.log).map_err(Failure::from).and_then(|()| match cli.verb {
+        Verb::Run(args) => run::run(*args),
+        Verb::Build(args) => build::build(&args, &mut out),
+        Verb::Check(args) => check::check(&args, &mut out),
+        Verb::Topics(args) => topics::topics(&args, &mut out),
+    });
     match done.and_then(|()| out.flush().map_err(Failure::from)) {
         Ok(()) => Exit::Done,
         Err(failure) => failure.print(&mut io::stderr().lock()),
@@ -147,10 +145,7 @@ fn start_log(args: &LogArgs) -> Result<(), config::Error> {
     };
     let filter = EnvFilter::try_new(directives.as_deref().unwrap_or(more))
         .map_err(|error| config::Error::LogFilter { cause: error.into() })?;
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .with_ansi(false);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(false);
     let started = match args.log_format {
         LogFormat::Text => builder.try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),

@@ -56,15 +56,10 @@ impl Secret {
             (Some(_), Some(_)) => Err(Error::SecretTwice),
             (None, Some(text)) => Self::checked(text.as_bytes().to_vec(), SECRET_VARIABLE.to_owned()).map(Some),
             (Some(file), None) => {
-                let cannot = |cause| Error::Unreadable {
-                    file: file.to_path_buf(),
-                    cause,
-                };
+                let cannot = |cause| Error::Unreadable { file: file.to_path_buf(), cause };
                 let mut bytes = Vec::new();
                 let limit = u64::try_from(Self::BYTES_MAX).unwrap_or(u64::MAX).saturating_add(1);
-                std::fs::File::open(file)
-                    .and_then(|f| f.take(limit).read_to_end(&mut bytes))
-                    .map_err(cannot)?;
+                std::fs::File::open(file).and_then(|f| f.take(limit).read_to_end(&mut bytes)).map_err(cannot)?;
                 Self::checked(bytes, file.display().to_string()).map(Some)
             }
         }
@@ -109,10 +104,7 @@ pub fn log_filter() -> Result<Option<String>, Error> {
     Ok(environment(LOG_VARIABLE)?.filter(|directives| !directives.trim().is_empty()))
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "this module is the one that reads the environment"
-)]
+#[expect(clippy::disallowed_methods, reason = "this module is the one that reads the environment")]
 fn environment(variable: &'static str) -> Result<Option<String>, Error> {
     match std::env::var(variable) {
         Ok(value) => Ok(Some(value)),
@@ -143,11 +135,7 @@ pub enum Error {
     #[error("a secret is given by --secret-file and by {SECRET_VARIABLE}")]
     SecretTwice,
     /// A secret that can be guessed, or a file that is none.
-    #[error(
-        "the secret in {given_in} has {count} bytes, and not {} to {}",
-        Secret::BYTES_MIN,
-        Secret::BYTES_MAX
-    )]
+    #[error("the secret in {given_in} has {count} bytes, and not {} to {}", Secret::BYTES_MIN, Secret::BYTES_MAX)]
     SecretLength {
         /// The file or variable.
         given_in: String,

@@ -4,10 +4,7 @@
 //! `fnhost_sdk::bindings::export!(Component with_types_in fnhost_sdk::bindings)`.
 
 #![allow(unsafe_code, reason = "generated: the component ABI passes pointers and lengths")]
-#![allow(
-    missing_docs,
-    reason = "generated: what the contract documents is documented, its glue is not"
-)]
+#![allow(missing_docs, reason = "generated: what the contract documents is documented, its glue is not")]
 #![allow(clippy::indexing_slicing, reason = "generated")]
 
 wit_bindgen::generate!({

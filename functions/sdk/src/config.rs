@@ -22,8 +22,7 @@ pub trait Config {
     ///
     /// When it is not set.
     fn required(&self, key: &str) -> Result<String, Failure> {
-        self.get(key)?
-            .ok_or_else(|| Failure::retry(format!("config key `{key}` is not set")))
+        self.get(key)?.ok_or_else(|| Failure::retry(format!("config key `{key}` is not set")))
     }
 }
 
@@ -35,9 +34,6 @@ impl dyn Config + '_ {
     /// When it is not set, or is no such thing.
     pub fn parsed<T: FromStr<Err: Display>>(&self, key: &str) -> Result<T, Failure> {
         let value = self.required(key)?;
-        value
-            .trim()
-            .parse()
-            .map_err(|error| Failure::retry(format!("config key `{key}` is `{value}`: {error}")))
+        value.trim().parse().map_err(|error| Failure::retry(format!("config key `{key}` is `{value}`: {error}")))
     }
 }

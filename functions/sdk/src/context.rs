@@ -21,13 +21,7 @@ pub struct Context<'a> {
 impl<'a> Context<'a> {
     /// A context of the function that publishes as `source`.
     pub fn new(source: &'static str, state: &'a mut dyn State, config: &'a dyn Config, log: &'a mut dyn Log) -> Self {
-        Self {
-            state,
-            config,
-            log,
-            source,
-            made: 0,
-        }
+        Self { state, config, log, source, made: 0 }
     }
 
     /// A CloudEvent of type `kind` for `topic` that answers `event`.

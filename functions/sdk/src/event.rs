@@ -97,17 +97,11 @@ fn fault<T>(document: &Document<'_, T>) -> Option<String> {
         return Some("`specversion` is missing".into());
     }
     if document.specversion != "1.0" {
-        return Some(format!(
-            "its `specversion` is `{}`, and only `1.0` is known",
-            document.specversion
-        ));
+        return Some(format!("its `specversion` is `{}`, and only `1.0` is known", document.specversion));
     }
-    for (name, value) in [
-        ("id", &document.id),
-        ("source", &document.source),
-        ("type", &document.kind),
-        ("subject", &document.subject),
-    ] {
+    for (name, value) in
+        [("id", &document.id), ("source", &document.source), ("type", &document.kind), ("subject", &document.subject)]
+    {
         if value.is_empty() {
             return Some(format!("`{name}` is missing"));
         }
@@ -128,10 +122,7 @@ fn explain<'a, T: Deserialize<'a>>(json: &'a str) -> String {
         Err(reason) => Some(reason),
         Ok(document) => fault(&document).or_else(|| traced::<T>("data", document.data?.get()).err()),
     };
-    format!(
-        "the event is not the CloudEvent expected here: {}",
-        reason.as_deref().unwrap_or("it cannot be read")
-    )
+    format!("the event is not the CloudEvent expected here: {}", reason.as_deref().unwrap_or("it cannot be read"))
 }
 
 /// Reads a `T`, which lies at `place`, and keeps track of where a fault lies.

@@ -27,10 +27,7 @@ impl State for HostState {
     }
 
     fn scan(&self, prefix: &[u8], after: Option<&[u8]>, limit: u32) -> Vec<(Vec<u8>, Vec<u8>)> {
-        state::scan(prefix, after, limit)
-            .into_iter()
-            .map(|entry| (entry.key, entry.value))
-            .collect()
+        state::scan(prefix, after, limit).into_iter().map(|entry| (entry.key, entry.value)).collect()
     }
 }
 

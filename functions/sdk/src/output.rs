@@ -26,9 +26,7 @@ pub(crate) fn answer<T>(
     data: &impl Serialize,
 ) -> Result<Output, Failure> {
     let mut id = Uuid::encode_buffer();
-    let id = derived(event, source, topic, ordinal)
-        .as_hyphenated()
-        .encode_lower(&mut id);
+    let id = derived(event, source, topic, ordinal).as_hyphenated().encode_lower(&mut id);
     let mut value = Vec::with_capacity(ATTRIBUTES_BYTES + event.bytes);
     let mut write = || {
         // Names and fixed values as they are: looking for what to escape in them would cost more than all the rest.
@@ -54,10 +52,7 @@ pub(crate) fn answer<T>(
         topic: topic.to_owned(),
         key: Some(event.subject.as_bytes().to_vec()),
         value: Some(value),
-        headers: vec![Header {
-            name: "content-type".to_owned(),
-            value: Some(CONTENT_TYPE.to_vec()),
-        }],
+        headers: vec![Header { name: "content-type".to_owned(), value: Some(CONTENT_TYPE.to_vec()) }],
     })
 }
 

@@ -59,12 +59,7 @@ pub struct MemoryConfig(BTreeMap<String, String>);
 
 impl<const N: usize> From<[(&str, &str); N]> for MemoryConfig {
     fn from(table: [(&str, &str); N]) -> Self {
-        Self(
-            table
-                .into_iter()
-                .map(|(key, value)| (key.to_owned(), value.to_owned()))
-                .collect(),
-        )
+        Self(table.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect())
     }
 }
 
@@ -99,12 +94,7 @@ pub struct Bench {
 impl Bench {
     /// A bench for `invoke` with this configuration, and nothing in its state.
     pub fn new<const N: usize>(invoke: Invoke, config: [(&str, &str); N]) -> Self {
-        Self {
-            invoke,
-            state: MemoryState::default(),
-            config: config.into(),
-            log: MemoryLog::default(),
-        }
+        Self { invoke, state: MemoryState::default(), config: config.into(), log: MemoryLog::default() }
     }
 
     /// Hands an event with this value to the function. As on the host, a failure leaves the state as it was.

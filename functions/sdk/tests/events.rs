@@ -1,11 +1,6 @@
 //! What a handler gets of a record, and what people read when it gets nothing.
 
-#![allow(
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test fails by panicking"
-)]
+#![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::borrow::Cow;
 
@@ -35,13 +30,7 @@ struct Carried<'a> {
 const GOOD: &str = r#"{"specversion":"1.0","id":"e-1","source":"/shop","type":"example.filled","subject":"b-1","time":"2026-11-21T06:43:01Z","datacontenttype":"application/json","data":{"basket":{"items":[{"name":"m\u0061sk","amount":2}],"note":"as it was"}}}"#;
 
 fn record(value: Option<&[u8]>) -> RawEvent {
-    RawEvent {
-        topic: "in".into(),
-        timestamp: None,
-        key: None,
-        value: value.map(<[u8]>::to_vec),
-        headers: vec![],
-    }
+    RawEvent { topic: "in".into(), timestamp: None, key: None, value: value.map(<[u8]>::to_vec), headers: vec![] }
 }
 
 fn reason(value: Option<&[u8]>) -> String {
@@ -62,12 +51,7 @@ fn attributes_and_data_are_read_without_copying() {
     let event = Event::<Carried<'_>>::decode(&record).unwrap();
     assert!(matches!(event.id, Cow::Borrowed("e-1")));
     assert_eq!(
-        (
-            event.source.as_ref(),
-            event.kind.as_ref(),
-            event.subject.as_ref(),
-            event.time.as_deref()
-        ),
+        (event.source.as_ref(), event.kind.as_ref(), event.subject.as_ref(), event.time.as_deref()),
         ("/shop", "example.filled", "b-1", Some("2026-11-21T06:43:01Z"))
     );
     assert_eq!(event.data.basket.items[0].name, "mask");
@@ -76,16 +60,8 @@ fn attributes_and_data_are_read_without_copying() {
 
 #[test]
 fn time_may_be_absent_and_unknown_attributes_may_be_there() {
-    let value = GOOD.replace(
-        r#""time":"2026-11-21T06:43:01Z""#,
-        r#""traceparent":"00-1","sampled":true"#,
-    );
-    assert_eq!(
-        Event::<Carried<'_>>::decode(&record(Some(value.as_bytes())))
-            .unwrap()
-            .time,
-        None
-    );
+    let value = GOOD.replace(r#""time":"2026-11-21T06:43:01Z""#, r#""traceparent":"00-1","sampled":true"#);
+    assert_eq!(Event::<Carried<'_>>::decode(&record(Some(value.as_bytes()))).unwrap().time, None);
 }
 
 #[test]
@@ -95,30 +71,14 @@ fn a_value_that_is_no_json_is_rejected_with_the_place() {
         reason(Some(b"{\"id\":\"\xff\"}")),
         "the event's value is not UTF-8: invalid utf-8 sequence of 1 bytes from index 7"
     );
-    assert_eq!(
-        reason(Some(b"")),
-        "the event's value is not JSON: EOF while parsing a value at line 1 column 0"
-    );
-    assert_eq!(
-        reason(Some(b"{\"id\": x}")),
-        "the event's value is not JSON: expected value at line 1 column 8"
-    );
-    for other in [
-        "[]",
-        "7",
-        r#" ["1.0","e-1","/shop","example.filled","b-1","",{"basket":{"items":[]}}]"#,
-    ] {
-        assert_eq!(
-            reason(Some(other.as_bytes())),
-            "the event's value is JSON, but no object"
-        );
+    assert_eq!(reason(Some(b"")), "the event's value is not JSON: EOF while parsing a value at line 1 column 0");
+    assert_eq!(reason(Some(b"{\"id\": x}")), "the event's value is not JSON: expected value at line 1 column 8");
+    for other in ["[]", "7", r#" ["1.0","e-1","/shop","example.filled","b-1","",{"basket":{"items":[]}}]"#] {
+        assert_eq!(reason(Some(other.as_bytes())), "the event's value is JSON, but no object");
     }
     assert_eq!(
         reason(Some(format!("{GOOD}{GOOD}").as_bytes())),
-        format!(
-            "the event's value is not JSON: trailing characters at line 1 column {}",
-            GOOD.len() + 1
-        )
+        format!("the event's value is not JSON: trailing characters at line 1 column {}", GOOD.len() + 1)
     );
 }
 
@@ -126,27 +86,15 @@ fn a_value_that_is_no_json_is_rejected_with_the_place() {
 fn a_document_that_is_no_cloudevent_is_rejected_with_the_attribute() {
     let cases = [
         (reason(Some(b"{}")), "`specversion` is missing"),
-        (
-            reason_with(r#""1.0""#, r#""0.3""#),
-            "its `specversion` is `0.3`, and only `1.0` is known",
-        ),
-        (
-            reason_with(r#""1.0""#, "1.0"),
-            "specversion: invalid type: floating point `1.0`, expected a string",
-        ),
+        (reason_with(r#""1.0""#, r#""0.3""#), "its `specversion` is `0.3`, and only `1.0` is known"),
+        (reason_with(r#""1.0""#, "1.0"), "specversion: invalid type: floating point `1.0`, expected a string"),
         (reason_with(r#""id":"e-1","#, ""), "`id` is missing"),
         (reason_with(r#""id":"e-1""#, r#""id":"""#), "`id` is missing"),
-        (
-            reason_with(r#""id":"e-1""#, r#""id":null"#),
-            "id: invalid type: null, expected a string",
-        ),
+        (reason_with(r#""id":"e-1""#, r#""id":null"#), "id: invalid type: null, expected a string"),
         (reason_with(r#""source":"/shop","#, ""), "`source` is missing"),
         (reason_with(r#""type":"example.filled","#, ""), "`type` is missing"),
         (reason_with(r#""subject":"b-1","#, ""), "`subject` is missing"),
-        (
-            reason_with(r#""subject":"b-1""#, r#""subject":"b-1","subject":"b-2""#),
-            "duplicate field `subject`",
-        ),
+        (reason_with(r#""subject":"b-1""#, r#""subject":"b-1","subject":"b-2""#), "duplicate field `subject`"),
         (reason_with(r#""data":{"#, r#""payload":{"#), "`data` is missing"),
         // An attribute at fault is named rather than the data, which may be of another version.
         (
@@ -155,24 +103,15 @@ fn a_document_that_is_no_cloudevent_is_rejected_with_the_attribute() {
         ),
     ];
     for (reason, expected) in cases {
-        assert_eq!(
-            reason,
-            format!("the event is not the CloudEvent expected here: {expected}")
-        );
+        assert_eq!(reason, format!("the event is not the CloudEvent expected here: {expected}"));
     }
 }
 
 #[test]
 fn data_of_another_shape_is_rejected_with_the_path() {
     let cases = [
-        (
-            reason_with(r#""data":{"#, r#""data":7,"x":{"#),
-            "data: invalid type: integer `7`, expected struct Carried",
-        ),
-        (
-            reason_with(r#""basket""#, r#""bucket""#),
-            "data: missing field `basket`",
-        ),
+        (reason_with(r#""data":{"#, r#""data":7,"x":{"#), "data: invalid type: integer `7`, expected struct Carried"),
+        (reason_with(r#""basket""#, r#""bucket""#), "data: missing field `basket`"),
         (
             reason_with(r#""amount":2"#, r#""amount":"2""#),
             "data.basket: items[0].amount: invalid type: string \"2\", expected u8",
@@ -181,16 +120,10 @@ fn data_of_another_shape_is_rejected_with_the_path() {
             reason_with(r#""amount":2"#, r#""amount":256"#),
             "data.basket: items[0].amount: invalid value: integer `256`, expected u8",
         ),
-        (
-            reason_with(r#","amount":2"#, ""),
-            "data.basket: items[0]: missing field `amount`",
-        ),
+        (reason_with(r#","amount":2"#, ""), "data.basket: items[0]: missing field `amount`"),
     ];
     for (reason, expected) in cases {
-        assert_eq!(
-            reason,
-            format!("the event is not the CloudEvent expected here: {expected}")
-        );
+        assert_eq!(reason, format!("the event is not the CloudEvent expected here: {expected}"));
     }
 }
 
@@ -226,10 +159,7 @@ fn an_output_is_a_cloudevent_that_passes_on_what_it_was_given() {
     assert_eq!(output.key.as_deref(), Some(b"b-1".as_slice()));
     assert_eq!(output.headers.len(), 1);
     assert_eq!(output.headers[0].name, "content-type");
-    assert_eq!(
-        output.headers[0].value.as_deref(),
-        Some(b"application/cloudevents+json; charset=UTF-8".as_slice())
-    );
+    assert_eq!(output.headers[0].value.as_deref(), Some(b"application/cloudevents+json; charset=UTF-8".as_slice()));
     // To the byte: a repeated event must give what it gave before, also after an update of the SDK.
     assert_eq!(
         std::str::from_utf8(output.value.as_deref().unwrap()).unwrap(),

@@ -1,20 +1,12 @@
 //! State, configuration and log as a native test has them: like the host's.
 
-#![allow(
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test fails by panicking"
-)]
+#![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use fnhost_sdk::testing::{MemoryConfig, MemoryLog, MemoryState};
 use fnhost_sdk::{Config, Failure, Level, Log, State};
 
 fn keys(pairs: Vec<(Vec<u8>, Vec<u8>)>) -> Vec<String> {
-    pairs
-        .into_iter()
-        .map(|(key, _)| String::from_utf8(key).unwrap())
-        .collect()
+    pairs.into_iter().map(|(key, _)| String::from_utf8(key).unwrap()).collect()
 }
 
 #[test]
@@ -38,11 +30,7 @@ fn a_scan_gives_pages_of_one_prefix_in_order() {
     assert_eq!(keys(state.scan(b"b/", None, 2)), ["b/1", "b/2"]);
     assert_eq!(keys(state.scan(b"b/", Some(b"b/2"), 2)), ["b/3"]);
     assert_eq!(keys(state.scan(b"b/", Some(b"b/3"), 2)), [""; 0]);
-    assert_eq!(
-        keys(state.scan(b"b/", Some(b"a"), 9)).len(),
-        3,
-        "`after` before the prefix leaves nothing out"
-    );
+    assert_eq!(keys(state.scan(b"b/", Some(b"a"), 9)).len(), 3, "`after` before the prefix leaves nothing out");
     assert_eq!(keys(state.scan(b"", None, 9)).len(), 5);
 }
 
@@ -51,15 +39,10 @@ fn a_wrong_configuration_is_worth_another_try() {
     let config = MemoryConfig::from([("most", "1OO"), ("least", " 1 ")]);
     let config: &dyn Config = &config;
     assert_eq!(config.parsed::<u8>("least"), Ok(1));
-    assert_eq!(
-        config.required("name"),
-        Err(Failure::Retry("config key `name` is not set".into()))
-    );
+    assert_eq!(config.required("name"), Err(Failure::Retry("config key `name` is not set".into())));
     assert_eq!(
         config.parsed::<u8>("most"),
-        Err(Failure::Retry(
-            "config key `most` is `1OO`: invalid digit found in string".into()
-        ))
+        Err(Failure::Retry("config key `most` is `1OO`: invalid digit found in string".into()))
     );
 }
 
@@ -69,11 +52,5 @@ fn lines_are_kept_with_level_and_part() {
     let log: &mut dyn Log = &mut lines;
     log.info("door", "open");
     log.debug("door", "squeaks");
-    assert_eq!(
-        lines.0,
-        [
-            (Level::Info, "door".into(), "open".into()),
-            (Level::Debug, "door".into(), "squeaks".into())
-        ]
-    );
+    assert_eq!(lines.0, [(Level::Info, "door".into(), "open".into()), (Level::Debug, "door".into(), "squeaks".into())]);
 }

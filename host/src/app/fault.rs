@@ -57,82 +57,46 @@ impl Spot {
         let line = rest.split('\n').next().unwrap_or_default().trim_end_matches('\r');
         let column = before.get(line_start..).unwrap_or_default().chars().count() + 1;
         let meant = text.get(start..floor(text, span.end.max(start))).unwrap_or_default();
-        let width = meant
-            .split('\n')
-            .next()
-            .unwrap_or_default()
-            .trim_end()
-            .chars()
-            .count()
-            .max(1);
-        let shown: String = line
-            .chars()
-            .take(Self::LINE_CHARS_MAX.max(column + width))
-            .map(plain)
-            .collect();
-        Self {
-            line: before.matches('\n').count() + 1,
-            column,
-            text: shown,
-            width,
-        }
+        let width = meant.split('\n').next().unwrap_or_default().trim_end().chars().count().max(1);
+        let shown: String = line.chars().take(Self::LINE_CHARS_MAX.max(column + width)).map(plain).collect();
+        Self { line: before.matches('\n').count() + 1, column, text: shown, width }
     }
 }
 
 impl Place {
     /// A whole file.
     pub fn file(file: &Path) -> Self {
-        Self {
-            file: file.to_path_buf(),
-            spot: None,
-        }
+        Self { file: file.to_path_buf(), spot: None }
     }
 
     /// The bytes `span` of `text`, which `file` holds.
     pub fn new(file: &Path, text: &str, span: Range<usize>) -> Self {
-        Self {
-            file: file.to_path_buf(),
-            spot: Some(Spot::new(text, span)),
-        }
+        Self { file: file.to_path_buf(), spot: Some(Spot::new(text, span)) }
     }
 }
 
 impl Fault {
     /// A fault without a place yet.
     pub fn new(message: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-            place: None,
-            note: None,
-            hint: None,
-        }
+        Self { message: message.into(), place: None, note: None, hint: None }
     }
 
     /// The same fault at a place.
     #[must_use]
     pub fn at(self, place: Place) -> Self {
-        Self {
-            place: Some(Box::new(place)),
-            ..self
-        }
+        Self { place: Some(Box::new(place)), ..self }
     }
 
     /// The same fault with a word beside the underlining.
     #[must_use]
     pub fn note(self, note: impl Into<String>) -> Self {
-        Self {
-            note: Some(note.into()),
-            ..self
-        }
+        Self { note: Some(note.into()), ..self }
     }
 
     /// The same fault with what mends it.
     #[must_use]
     pub fn hint(self, hint: impl Into<String>) -> Self {
-        Self {
-            hint: Some(hint.into()),
-            ..self
-        }
+        Self { hint: Some(hint.into()), ..self }
     }
 }
 
@@ -159,11 +123,7 @@ impl Spot {
         let note = note.map(|note| format!(" {note}")).unwrap_or_default();
         write!(f, "\n{gutter}--> {}:{number}:{}", file.display(), self.column)?;
         let text = format!(" {}", self.text);
-        write!(
-            f,
-            "\n{gutter} |\n{number} |{}\n{gutter} | {under}{note}",
-            text.trim_end()
-        )
+        write!(f, "\n{gutter} |\n{number} |{}\n{gutter} | {under}{note}", text.trim_end())
     }
 }
 
@@ -175,12 +135,8 @@ impl Faults {
     /// The faults, or `None` when there is none. Faults that are the same are kept once; they are put into the order of
     /// files and lines.
     pub fn new(mut faults: Vec<Fault>) -> Option<Self> {
-        let line = |fault: &Fault| {
-            fault
-                .place
-                .as_ref()
-                .map(|p| (p.file.clone(), p.spot.as_ref().map(|s| (s.line, s.column))))
-        };
+        let line =
+            |fault: &Fault| fault.place.as_ref().map(|p| (p.file.clone(), p.spot.as_ref().map(|s| (s.line, s.column))));
         faults.sort_by_key(line);
         faults.dedup();
         (!faults.is_empty()).then_some(Self(faults))
@@ -213,19 +169,13 @@ impl Error for Faults {}
 /// The one of `known` that `name` was probably meant to be.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let far = (name.chars().count() / 3).max(1);
-    let near = known
-        .into_iter()
-        .map(|k| (strsim::damerau_levenshtein(name, k), k))
-        .filter(|(d, _)| *d <= far);
+    let near = known.into_iter().map(|k| (strsim::damerau_levenshtein(name, k), k)).filter(|(d, _)| *d <= far);
     near.min_by_key(|(distance, _)| *distance).map(|(_, known)| known)
 }
 
 /// The last character's border at or before `at`.
 fn floor(text: &str, at: usize) -> usize {
-    (0..=at.min(text.len()))
-        .rev()
-        .find(|&i| text.is_char_boundary(i))
-        .unwrap_or(0)
+    (0..=at.min(text.len())).rev().find(|&i| text.is_char_boundary(i)).unwrap_or(0)
 }
 
 /// A character as a terminal can be given it.
@@ -243,11 +193,7 @@ mod tests {
         let start = text.find("\"order-confirmd\"").unwrap();
         let fault =
             Fault::new("function `inventory` writes to topic `order-confirmd`, which app.toml does not declare")
-                .at(Place::new(
-                    Path::new("functions/fulfilment/app.toml"),
-                    text,
-                    start..start + 16,
-                ))
+                .at(Place::new(Path::new("functions/fulfilment/app.toml"), text, start..start + 16))
                 .note("did you mean `order-confirmed`?")
                 .hint("declare it with `[topics.order-confirmd]`, or correct the name");
         insta::assert_snapshot!(fault, @r#"
@@ -277,24 +223,8 @@ mod tests {
     #[test]
     fn spot_survives_spans_beyond_the_text_between_characters_and_over_lines() {
         assert_eq!(Spot::new("ä", 1..9).column, 1);
-        assert_eq!(
-            Spot::new("", 5..7),
-            Spot {
-                line: 1,
-                column: 1,
-                text: String::new(),
-                width: 1
-            }
-        );
-        assert_eq!(
-            Spot::new("a = [\n1,\n]", 4..10),
-            Spot {
-                line: 1,
-                column: 5,
-                text: "a = [".into(),
-                width: 1
-            }
-        );
+        assert_eq!(Spot::new("", 5..7), Spot { line: 1, column: 1, text: String::new(), width: 1 });
+        assert_eq!(Spot::new("a = [\n1,\n]", 4..10), Spot { line: 1, column: 5, text: "a = [".into(), width: 1 });
         assert_eq!(Spot::new("\ta\u{1b}[2J", 1..2).text, " a [2J");
     }
 

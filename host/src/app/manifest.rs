@@ -68,11 +68,7 @@ pub fn load(path: &Path) -> Result<App, Faults> {
 /// # Errors
 /// All that is wrong in it.
 pub fn read(path: &Path) -> Result<Manifest, Faults> {
-    let file = if path.is_dir() {
-        path.join(FILE)
-    } else {
-        path.to_path_buf()
-    };
+    let file = if path.is_dir() { path.join(FILE) } else { path.to_path_buf() };
     let size = std::fs::metadata(&file).map(|meta| meta.len());
     if size.as_ref().is_ok_and(|bytes| *bytes > FILE_BYTES_MAX) {
         let message = format!("{} is larger than {}", file.display(), read::size_text(FILE_BYTES_MAX));
@@ -108,19 +104,10 @@ fn parse(
         BTreeSet::new()
     });
     rules::check(&reader, &draft, &schemas, &folder);
-    let sources = draft
-        .functions
-        .iter()
-        .map(|f| (f.function.name.clone(), reader.place(&f.source)))
-        .collect();
+    let sources = draft.functions.iter().map(|f| (f.function.name.clone(), reader.place(&f.source))).collect();
     match Faults::new(reader.into_faults()) {
         Some(faults) => Err(faults),
-        None => Ok(Manifest {
-            app: app(draft, root),
-            file: file.to_path_buf(),
-            schemas: folder,
-            sources,
-        }),
+        None => Ok(Manifest { app: app(draft, root), file: file.to_path_buf(), schemas: folder, sources }),
     }
 }
 
@@ -128,11 +115,7 @@ fn parse(
 fn schemas_in(folder: &Path) -> std::io::Result<BTreeSet<String>> {
     let mut names = BTreeSet::new();
     for entry in std::fs::read_dir(folder)? {
-        if let Some(name) = entry?
-            .file_name()
-            .to_str()
-            .and_then(|name| name.strip_suffix(SCHEMA_SUFFIX))
-        {
+        if let Some(name) = entry?.file_name().to_str().and_then(|name| name.strip_suffix(SCHEMA_SUFFIX)) {
             names.insert(name.to_owned());
         }
     }
@@ -142,29 +125,15 @@ fn schemas_in(folder: &Path) -> std::io::Result<BTreeSet<String>> {
 /// What a draft without faults describes.
 fn app(mut draft: Draft, root: &Path) -> App {
     let largest = rules::largest_input(&draft).map(|topic| topic.spec.message_bytes_max);
-    if let Some(error) = draft
-        .topics
-        .iter_mut()
-        .find(|t| t.is_error() && t.message_bytes_max.is_none())
-    {
-        let twice = largest
-            .unwrap_or(draft::MESSAGE_BYTES)
-            .saturating_mul(2)
-            .min(draft::MESSAGE_BYTES_MAX);
+    if let Some(error) = draft.topics.iter_mut().find(|t| t.is_error() && t.message_bytes_max.is_none()) {
+        let twice = largest.unwrap_or(draft::MESSAGE_BYTES).saturating_mul(2).min(draft::MESSAGE_BYTES_MAX);
         error.spec.message_bytes_max = twice;
     }
     let name = draft.name.value;
-    let others = draft
-        .groups
-        .into_iter()
-        .map(|group| (format!("{name}.{}", group.name.value), group.workers));
+    let others = draft.groups.into_iter().map(|group| (format!("{name}.{}", group.name.value), group.workers));
     App {
         workers: others.chain([(name.clone(), draft.workers)]).collect(),
-        topics: draft
-            .topics
-            .into_iter()
-            .map(|t| (t.name.value.into(), t.spec))
-            .collect(),
+        topics: draft.topics.into_iter().map(|t| (t.name.value.into(), t.spec)).collect(),
         routes: draft.routes.into_iter().map(|r| r.route).collect(),
         functions: draft.functions.into_iter().map(|f| Arc::new(f.function)).collect(),
         root: root.to_path_buf(),

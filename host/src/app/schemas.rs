@@ -71,11 +71,7 @@ impl Schemas {
                     .hint(format!("nothing is fetched: put it beside this one, as `{ID_PREFIX}…`"))
             }));
         }
-        let by_name = if faults.is_empty() {
-            compile(&files, &mut faults)
-        } else {
-            BTreeMap::new()
-        };
+        let by_name = if faults.is_empty() { compile(&files, &mut faults) } else { BTreeMap::new() };
         Faults::new(faults).map_or(Ok(Self { by_name }), Err)
     }
 
@@ -130,19 +126,14 @@ impl Schema {
 
 impl std::fmt::Debug for Schema {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Schema")
-            .field("name", &self.name)
-            .finish_non_exhaustive()
+        f.debug_struct("Schema").field("name", &self.name).finish_non_exhaustive()
     }
 }
 
 /// The schema files of a folder, by name.
 fn list(folder: &Path) -> Result<BTreeMap<String, PathBuf>, Faults> {
     let cannot = |error: std::io::Error| {
-        Faults::from(Fault::new(format!(
-            "the schemas folder {} cannot be read: {error}",
-            folder.display()
-        )))
+        Faults::from(Fault::new(format!("the schemas folder {} cannot be read: {error}", folder.display())))
     };
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,
@@ -152,11 +143,7 @@ fn list(folder: &Path) -> Result<BTreeMap<String, PathBuf>, Faults> {
     let mut files = BTreeMap::new();
     for entry in entries {
         let entry = entry.map_err(cannot)?;
-        if let Some(name) = entry
-            .file_name()
-            .to_str()
-            .and_then(|name| name.strip_suffix(SCHEMA_SUFFIX))
-        {
+        if let Some(name) = entry.file_name().to_str().and_then(|name| name.strip_suffix(SCHEMA_SUFFIX)) {
             files.insert(name.to_owned(), entry.path());
         }
     }
@@ -172,11 +159,7 @@ fn read(name: &str, path: &Path) -> Result<Value, Fault> {
     }
     let text = std::fs::read_to_string(path).map_err(cannot)?;
     let schema: Value = serde_json::from_str(&text).map_err(|error| {
-        let before: usize = text
-            .split_inclusive('\n')
-            .take(error.line().saturating_sub(1))
-            .map(str::len)
-            .sum();
+        let before: usize = text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();
         let start = before + error.column().saturating_sub(1);
         Fault::new(format!("schema `{name}` is no JSON: {error}")).at(Place::new(path, &text, start..start + 1))
     })?;
@@ -191,13 +174,8 @@ fn read(name: &str, path: &Path) -> Result<Value, Fault> {
 
 /// Compiles the files, which may refer to each other.
 fn compile(files: &BTreeMap<String, (PathBuf, Value)>, faults: &mut Vec<Fault>) -> BTreeMap<String, Arc<Schema>> {
-    let resources = files
-        .iter()
-        .map(|(name, (_, schema))| (uri(name), Draft::Draft202012.create_resource_ref(schema)));
-    let builder = Registry::new()
-        .draft(Draft::Draft202012)
-        .retriever(Nothing)
-        .extend(resources);
+    let resources = files.iter().map(|(name, (_, schema))| (uri(name), Draft::Draft202012.create_resource_ref(schema)));
+    let builder = Registry::new().draft(Draft::Draft202012).retriever(Nothing).extend(resources);
     let registry = match builder.and_then(|builder| builder.prepare()) {
         Ok(registry) => registry,
         Err(error) => {
@@ -217,13 +195,7 @@ fn compile(files: &BTreeMap<String, (PathBuf, Value)>, faults: &mut Vec<Fault>) 
             .should_ignore_unknown_formats(false)
             .build(schema);
         match validator {
-            Ok(validator) => drop(by_name.insert(
-                name.clone(),
-                Arc::new(Schema {
-                    name: name.clone(),
-                    validator,
-                }),
-            )),
+            Ok(validator) => drop(by_name.insert(name.clone(), Arc::new(Schema { name: name.clone(), validator }))),
             Err(error) => {
                 let pointer = error.instance_path().as_str();
                 let what = match schema.pointer(pointer) {
@@ -232,11 +204,7 @@ fn compile(files: &BTreeMap<String, (PathBuf, Value)>, faults: &mut Vec<Fault>) 
                     }
                     _ => error.to_string(),
                 };
-                let place = if pointer.is_empty() {
-                    String::new()
-                } else {
-                    format!(" at {pointer}")
-                };
+                let place = if pointer.is_empty() { String::new() } else { format!(" at {pointer}") };
                 let fault = Fault::new(format!("schema `{name}` is no JSON Schema{place}: {what}"));
                 faults.push(fault.at(Place::file(path)));
             }
@@ -250,9 +218,7 @@ fn references(schema: &Value) -> BTreeSet<&str> {
     match schema {
         Value::Array(items) => items.iter().flat_map(references).collect(),
         Value::Object(members) => {
-            let own = ["$ref", "$dynamicRef"]
-                .into_iter()
-                .filter_map(|key| members.get(key)?.as_str());
+            let own = ["$ref", "$dynamicRef"].into_iter().filter_map(|key| members.get(key)?.as_str());
             let documents = own.filter_map(|reference| reference.split('#').next());
             let absolute = documents.filter(|uri| uri.contains(':') && !uri.starts_with(DIALECT_FOLDER));
             absolute.chain(members.values().flat_map(references)).collect()

@@ -42,28 +42,18 @@ pub(super) fn build(args: &BuildArgs, out: &mut dyn Write) -> Result<(), Failure
     }
     let built = cargo::build(packages.values())?;
     let folder = app.root.join("build");
-    std::fs::create_dir_all(&folder)
-        .with_context(|| format!("{} cannot be made", folder.display()))
-        .map_err(fault)?;
+    std::fs::create_dir_all(&folder).with_context(|| format!("{} cannot be made", folder.display())).map_err(fault)?;
     let width = app.functions.iter().map(|f| f.name.len()).max().unwrap_or_default();
     for function in &app.functions {
         let file = app.component_file(function);
         if let Some(package) = packages.get(function.name.as_str()) {
-            let artefact = built
-                .get(&package.manifest)
-                .ok_or_else(|| no_component(&function.name, package))?;
+            let artefact = built.get(&package.manifest).ok_or_else(|| no_component(&function.name, package))?;
             put(artefact, &file).map_err(fault)?;
         }
-        let bytes = std::fs::read(&file)
-            .with_context(|| format!("{} cannot be read", file.display()))
-            .map_err(fault)?;
+        let bytes =
+            std::fs::read(&file).with_context(|| format!("{} cannot be read", file.display())).map_err(fault)?;
         let (name, digest) = (&function.name, Digest::of(&bytes).short());
-        writeln!(
-            out,
-            "{name:<width$}  {digest}  {:>9} bytes  {}",
-            bytes.len(),
-            file.display()
-        )?;
+        writeln!(out, "{name:<width$}  {digest}  {:>9} bytes  {}", bytes.len(), file.display())?;
     }
     Ok(())
 }
@@ -102,8 +92,6 @@ fn no_crate(error: anyhow::Error, function: &str) -> Failure {
 
 fn no_component(function: &str, package: &Package) -> Failure {
     let error = anyhow::anyhow!("crate `{}` of function `{function}` made no component", package.name);
-    Failure::fault(error).hint(format!(
-        "add to {}:\n\n[lib]\ncrate-type = [\"cdylib\", \"rlib\"]",
-        package.manifest.display()
-    ))
+    Failure::fault(error)
+        .hint(format!("add to {}:\n\n[lib]\ncrate-type = [\"cdylib\", \"rlib\"]", package.manifest.display()))
 }

@@ -45,25 +45,19 @@ struct Loaded {
 
 /// Checks, and prints what there is.
 pub(super) fn check(args: &CheckArgs, out: &mut dyn Write) -> Result<(), Failure> {
-    let checked = manifest::read(&args.app.path)
-        .map_err(Failure::from)
-        .and_then(|manifest| {
-            let loaded = load_all(&manifest, &args.app.path, args.cache.clone());
-            if args.explain && args.format == Format::Text {
-                writeln!(out, "{}", manifest.explain().trim_end())?;
-            }
-            Ok((loaded?, manifest))
-        });
+    let checked = manifest::read(&args.app.path).map_err(Failure::from).and_then(|manifest| {
+        let loaded = load_all(&manifest, &args.app.path, args.cache.clone());
+        if args.explain && args.format == Format::Text {
+            writeln!(out, "{}", manifest.explain().trim_end())?;
+        }
+        Ok((loaded?, manifest))
+    });
     match (checked, args.format) {
         (Ok((loaded, manifest)), Format::Json) => Ok(writeln!(out, "{:#}", as_json(&loaded, &manifest, args.explain))?),
         (Ok((loaded, _)), Format::Text) => print(&loaded, args.explain, out),
         (Err(failure), Format::Json) => match failure.faults() {
             Some(faults) => {
-                writeln!(
-                    out,
-                    "{:#}",
-                    json!({ "faults": faults.iter().map(fault_as_json).collect::<Vec<_>>() })
-                )?;
+                writeln!(out, "{:#}", json!({ "faults": faults.iter().map(fault_as_json).collect::<Vec<_>>() }))?;
                 Err(Failure::printed())
             }
             None => Err(failure),
@@ -78,11 +72,7 @@ fn load_all(manifest: &Manifest, path: &Path, cache: Option<PathBuf>) -> Result<
         Ok(_) => Vec::new(),
         Err(faults) => faults.iter().cloned().collect(),
     };
-    let sandbox = Sandbox::new(&Options {
-        cache,
-        ..Options::default()
-    })
-    .map_err(Failure::fault)?;
+    let sandbox = Sandbox::new(&Options { cache, ..Options::default() }).map_err(Failure::fault)?;
     let mut loaded = Vec::new();
     for function in &manifest.app.functions {
         match load(&sandbox, manifest, function, path) {
@@ -111,46 +101,24 @@ fn load(sandbox: &Arc<Sandbox>, manifest: &Manifest, function: &Arc<Function>, p
         });
     }
     let version = sandbox.load_file(&file).map_err(|error| {
-        let fault = at(Fault::new(format!(
-            "function `{}` does not load: {error}",
-            function.name
-        )));
+        let fault = at(Fault::new(format!("function `{}` does not load: {error}", function.name)));
         let fault = fault.note(file.display().to_string());
         match error.hint() {
             Some(hint) => fault.hint(hint),
             None => fault,
         }
     })?;
-    Ok(Loaded {
-        function: Arc::clone(function),
-        digest: version.digest(),
-        bytes: bytes.unwrap_or_default(),
-        file,
-    })
+    Ok(Loaded { function: Arc::clone(function), digest: version.digest(), bytes: bytes.unwrap_or_default(), file })
 }
 
 /// A line a function; as comments when they follow an `app.toml`.
 fn print(loaded: &[Loaded], explain: bool, out: &mut dyn Write) -> Result<(), Failure> {
     let width = loaded.iter().map(|l| l.function.name.len()).max().unwrap_or_default();
     let comment = if explain { "# function " } else { "" };
-    for Loaded {
-        function,
-        digest,
-        bytes,
-        ..
-    } in loaded
-    {
+    for Loaded { function, digest, bytes, .. } in loaded {
         let (name, input, output) = (&function.name, function.input.join(", "), function.output.join(", "));
-        let arrow = if output.is_empty() {
-            String::new()
-        } else {
-            format!(" -> {output}")
-        };
-        writeln!(
-            out,
-            "{comment}{name:<width$}  {}  {bytes:>9} bytes  {input}{arrow}",
-            digest.short()
-        )?;
+        let arrow = if output.is_empty() { String::new() } else { format!(" -> {output}") };
+        writeln!(out, "{comment}{name:<width$}  {}  {bytes:>9} bytes  {input}{arrow}", digest.short())?;
     }
     Ok(())
 }

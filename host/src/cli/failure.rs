@@ -47,42 +47,24 @@ enum What {
 impl Failure {
     /// Something that the user can mend.
     pub fn fault(error: impl Into<anyhow::Error>) -> Self {
-        Self {
-            exit: Exit::Fault,
-            what: What::Error(error.into()),
-            hint: None,
-        }
+        Self { exit: Exit::Fault, what: What::Error(error.into()), hint: None }
     }
 
     /// A fault of fnhost itself.
     pub fn internal(error: impl Into<anyhow::Error>) -> Self {
-        let hint = Some(format!(
-            "this is a fault of fnhost {}: please report it",
-            env!("CARGO_PKG_VERSION")
-        ));
-        Self {
-            exit: Exit::Internal,
-            what: What::Error(error.into()),
-            hint,
-        }
+        let hint = Some(format!("this is a fault of fnhost {}: please report it", env!("CARGO_PKG_VERSION")));
+        Self { exit: Exit::Internal, what: What::Error(error.into()), hint }
     }
 
     /// Something that the user can mend, and that is printed already.
     pub fn printed() -> Self {
-        Self {
-            exit: Exit::Fault,
-            what: What::Quiet,
-            hint: None,
-        }
+        Self { exit: Exit::Fault, what: What::Quiet, hint: None }
     }
 
     /// The same failure with what mends it.
     #[must_use]
     pub fn hint(self, hint: impl Into<String>) -> Self {
-        Self {
-            hint: Some(hint.into()),
-            ..self
-        }
+        Self { hint: Some(hint.into()), ..self }
     }
 
     /// What the broker could not do, with what mends it.
@@ -141,22 +123,14 @@ fn write_chain(f: &mut fmt::Formatter<'_>, error: &anyhow::Error) -> fmt::Result
 
 impl From<Faults> for Failure {
     fn from(faults: Faults) -> Self {
-        Self {
-            exit: Exit::Fault,
-            what: What::Faults(faults),
-            hint: None,
-        }
+        Self { exit: Exit::Fault, what: What::Faults(faults), hint: None }
     }
 }
 
 impl From<config::Error> for Failure {
     fn from(error: config::Error) -> Self {
         let hint = error.hint();
-        Self {
-            exit: Exit::Fault,
-            what: What::Error(error.into()),
-            hint,
-        }
+        Self { exit: Exit::Fault, what: What::Error(error.into()), hint }
     }
 }
 
@@ -164,11 +138,7 @@ impl From<config::Error> for Failure {
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         if error.kind() == io::ErrorKind::BrokenPipe {
-            return Self {
-                exit: Exit::Done,
-                what: What::Quiet,
-                hint: None,
-            };
+            return Self { exit: Exit::Done, what: What::Quiet, hint: None };
         }
         Self::fault(anyhow::Error::from(error).context("stdout cannot be written"))
     }

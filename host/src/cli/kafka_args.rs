@@ -21,12 +21,7 @@ pub struct KafkaArgs {
     )]
     pub properties: Vec<Property>,
     /// A file of client properties, a KEY=VALUE a line: the place for passwords
-    #[arg(
-        long = "kafka-file",
-        env = "FNHOST_KAFKA_FILE",
-        value_name = "FILE",
-        help_heading = "Kafka"
-    )]
+    #[arg(long = "kafka-file", env = "FNHOST_KAFKA_FILE", value_name = "FILE", help_heading = "Kafka")]
     pub files: Vec<PathBuf>,
 }
 
@@ -46,10 +41,7 @@ impl KafkaArgs {
     /// As [`ClientProperties::resolve`].
     pub fn resolve(&self) -> Result<Connection, config::Error> {
         let properties = ClientProperties::resolve(&self.files, &self.properties)?;
-        Ok(Connection {
-            brokers: self.brokers.clone(),
-            properties,
-        })
+        Ok(Connection { brokers: self.brokers.clone(), properties })
     }
 }
 

@@ -20,22 +20,10 @@ pub struct RunArgs {
     #[expect(missing_docs, reason = "a doc comment here would take the place of the verb's help")]
     pub kafka: KafkaArgs,
     /// Where the app's routes are served
-    #[arg(
-        long,
-        env = "FNHOST_HTTP",
-        value_name = "ADDR",
-        default_value = "127.0.0.1:8080",
-        help_heading = "HTTP"
-    )]
+    #[arg(long, env = "FNHOST_HTTP", value_name = "ADDR", default_value = "127.0.0.1:8080", help_heading = "HTTP")]
     pub http: SocketAddr,
     /// Where health, metrics and functions are served; it knows no passwords, so keep it private
-    #[arg(
-        long,
-        env = "FNHOST_ADMIN",
-        value_name = "ADDR",
-        default_value = "127.0.0.1:9090",
-        help_heading = "HTTP"
-    )]
+    #[arg(long, env = "FNHOST_ADMIN", value_name = "ADDR", default_value = "127.0.0.1:9090", help_heading = "HTTP")]
     pub admin: SocketAddr,
     /// A name for this process that outlives it and no other has: a restart then moves no partitions. Random when
     /// left out

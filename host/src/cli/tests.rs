@@ -17,26 +17,18 @@ fn command_line_is_sound() {
 fn arguments_of_run_reach_their_places() {
     let line = "fnhost run shop --brokers a:1,b:2 --kafka sasl.password=hunter2 --kafka client.id=x --instance a-1 \
                 --http 0.0.0.0:80 --drain-time 1m -v";
-    let Verb::Run(args) = Cli::try_parse_from(line.split_whitespace()).unwrap().verb else {
-        panic!("not run")
-    };
+    let Verb::Run(args) = Cli::try_parse_from(line.split_whitespace()).unwrap().verb else { panic!("not run") };
     assert!(!format!("{args:?}").contains("hunter2"));
     assert_eq!(args.kafka.resolve().unwrap().properties.as_map().len(), 2);
     assert_eq!(args.kafka.brokers, "a:1,b:2");
     assert_eq!(args.instance.as_ref().map(Instance::as_str), Some("a-1"));
-    assert_eq!(
-        (args.http.port(), args.admin.port(), args.drain_time.as_secs()),
-        (80, 9090, 60)
-    );
+    assert_eq!((args.http.port(), args.admin.port(), args.drain_time.as_secs()), (80, 9090, 60));
 }
 
 #[test]
 fn instance_with_a_dot_is_refused() {
     let error = Cli::try_parse_from(["fnhost", "run", "shop", "--brokers", "a:1", "--instance", "a.b"]).unwrap_err();
-    assert!(
-        error.to_string().contains("1 to 64 letters, digits, `-` and `_`"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("1 to 64 letters, digits, `-` and `_`"), "{error}");
 }
 
 fn printed(failure: &Failure) -> (String, Exit) {
@@ -46,11 +38,7 @@ fn printed(failure: &Failure) -> (String, Exit) {
 }
 
 fn of_broker(error: broker::Error) -> String {
-    let asked = Asked {
-        path: "functions/shop".as_ref(),
-        app: "shop",
-        brokers: "localhost:9092",
-    };
+    let asked = Asked { path: "functions/shop".as_ref(), app: "shop", brokers: "localhost:9092" };
     let (text, exit) = printed(&Failure::broker(error, &asked));
     assert_eq!(exit, Exit::Fault);
     text
@@ -58,9 +46,7 @@ fn of_broker(error: broker::Error) -> String {
 
 #[test]
 fn causes_are_a_line_each_and_the_hint_comes_last() {
-    let error = anyhow::anyhow!("connection refused")
-        .context("no answer from localhost:9092")
-        .context("it is away");
+    let error = anyhow::anyhow!("connection refused").context("no answer from localhost:9092").context("it is away");
     let (text, exit) = printed(&Failure::fault(error).hint("start it"));
     insta::assert_snapshot!(text, @r"
     error: it is away
@@ -81,18 +67,8 @@ fn reader_that_is_gone_is_no_failure() {
 #[test]
 fn fault_of_fnhost_itself_ends_with_70() {
     let cause = "no such thing".into();
-    let asked = Asked {
-        path: "shop".as_ref(),
-        app: "shop",
-        brokers: "localhost:9092",
-    };
-    let (text, exit) = printed(&Failure::broker(
-        broker::Error::Bug {
-            what: "asking the broker",
-            cause,
-        },
-        &asked,
-    ));
+    let asked = Asked { path: "shop".as_ref(), app: "shop", brokers: "localhost:9092" };
+    let (text, exit) = printed(&Failure::broker(broker::Error::Bug { what: "asking the broker", cause }, &asked));
     let text = text.replace(env!("CARGO_PKG_VERSION"), "0.0.0");
     insta::assert_snapshot!(text, @r"
     error: unexpected: asking the broker
@@ -107,44 +83,16 @@ fn fault_of_fnhost_itself_ends_with_70() {
 fn every_error_of_the_broker_says_what_mends_it() {
     let partition = Partition::new("orders", 3);
     let errors = [
-        broker::Error::Away {
-            endpoint: "localhost:9092".into(),
-            cause: "connection refused".into(),
-        },
-        broker::Error::Unfit {
-            name: "Kafka 2.4".into(),
-            reason: "it has no transactions of groups".into(),
-        },
-        broker::Error::Denied {
-            operation: "Write",
-            resource: "Topic orders".into(),
-        },
+        broker::Error::Away { endpoint: "localhost:9092".into(), cause: "connection refused".into() },
+        broker::Error::Unfit { name: "Kafka 2.4".into(), reason: "it has no transactions of groups".into() },
+        broker::Error::Denied { operation: "Write", resource: "Topic orders".into() },
         broker::Error::NoSuchTopic { topic: "orders".into() },
-        broker::Error::OffsetGone {
-            partition: partition.clone(),
-            wanted: 4,
-            earliest: 9,
-        },
-        broker::Error::Shrunk {
-            partition: partition.clone(),
-            expected: 9,
-            end: 4,
-        },
-        broker::Error::Corrupt {
-            partition,
-            cause: "checksum".into(),
-        },
-        broker::Error::Fenced {
-            name: "shop.a.0".into(),
-        },
-        broker::Error::Config {
-            key: "client.dns".into(),
-            reason: "no such property".into(),
-        },
-        broker::Error::Refused {
-            action: "create `orders`".into(),
-            cause: "too few brokers".into(),
-        },
+        broker::Error::OffsetGone { partition: partition.clone(), wanted: 4, earliest: 9 },
+        broker::Error::Shrunk { partition: partition.clone(), expected: 9, end: 4 },
+        broker::Error::Corrupt { partition, cause: "checksum".into() },
+        broker::Error::Fenced { name: "shop.a.0".into() },
+        broker::Error::Config { key: "client.dns".into(), reason: "no such property".into() },
+        broker::Error::Refused { action: "create `orders`".into(), cause: "too few brokers".into() },
     ];
     let texts: Vec<String> = errors.into_iter().map(of_broker).collect();
     insta::assert_snapshot!(texts.join("\n"), @r"

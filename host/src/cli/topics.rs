@@ -65,25 +65,17 @@ pub(super) fn topics(args: &TopicsArgs, out: &mut dyn Write) -> Result<(), Failu
     let (Verb::Plan(PlanArgs { which, .. }) | Verb::Apply(ApplyArgs { which })) = &args.verb;
     let app = manifest::load(&which.app.path)?;
     let connection = which.kafka.resolve()?;
-    let asked = Asked {
-        path: &which.app.path,
-        app: &app.name,
-        brokers: &connection.brokers,
-    };
+    let asked = Asked { path: &which.app.path, app: &app.name, brokers: &connection.brokers };
     let failed = |error| Failure::broker(error, &asked);
     let broker = Kafka::connect(&connection.brokers, connection.properties.as_map(), &app.name).map_err(failed)?;
     let inputs = if which.grow { Inputs::Grow } else { Inputs::Keep };
     let (plan, existing) = look(&app, &broker, inputs).map_err(failed)?;
     match &args.verb {
-        Verb::Plan(PlanArgs {
-            format: Format::Json, ..
-        }) => Ok(writeln!(out, "{:#}", as_json(&plan))?),
-        Verb::Plan(PlanArgs {
-            format: Format::Text, ..
-        }) => each(&plan, &existing, out, |_| Ok(())),
-        Verb::Apply(_) => each(&plan, &existing, out, |change| {
-            broker.apply(std::slice::from_ref(change)).map_err(failed)
-        }),
+        Verb::Plan(PlanArgs { format: Format::Json, .. }) => Ok(writeln!(out, "{:#}", as_json(&plan))?),
+        Verb::Plan(PlanArgs { format: Format::Text, .. }) => each(&plan, &existing, out, |_| Ok(())),
+        Verb::Apply(_) => {
+            each(&plan, &existing, out, |change| broker.apply(std::slice::from_ref(change)).map_err(failed))
+        }
     }
 }
 
@@ -117,35 +109,19 @@ fn each(
 fn describe(change: &TopicChange, existing: &[Topic]) -> String {
     let before = existing.iter().find(|topic| topic.name == change.topic());
     match change {
-        TopicChange::Create {
-            name,
-            partitions,
-            replication,
-            config,
-        } => {
+        TopicChange::Create { name, partitions, replication, config } => {
             let replicas = replication.map(|r| format!("  replication {r}")).unwrap_or_default();
             let config: Vec<String> = config.iter().map(|(key, value)| format!("  {key}={value}")).collect();
-            format!(
-                "create     {name}  {partitions} partitions{replicas}{}",
-                config.concat()
-            )
+            format!("create     {name}  {partitions} partitions{replicas}{}", config.concat())
         }
         TopicChange::Grow { name, partitions } => {
-            let was = before
-                .map(|topic| format!("{} -> ", topic.partitions))
-                .unwrap_or_default();
+            let was = before.map(|topic| format!("{} -> ", topic.partitions)).unwrap_or_default();
             format!("grow       {name}  {was}{partitions} partitions")
         }
         TopicChange::Configure { name, config } => {
-            let was = |key: &str| {
-                before
-                    .and_then(|topic| topic.config.get(key))
-                    .map_or("unset", String::as_str)
-            };
-            let config: Vec<String> = config
-                .iter()
-                .map(|(key, value)| format!("  {key} {} -> {value}", was(key)))
-                .collect();
+            let was = |key: &str| before.and_then(|topic| topic.config.get(key)).map_or("unset", String::as_str);
+            let config: Vec<String> =
+                config.iter().map(|(key, value)| format!("  {key} {} -> {value}", was(key))).collect();
             format!("configure  {name}{}", config.concat())
         }
     }
@@ -153,12 +129,7 @@ fn describe(change: &TopicChange, existing: &[Topic]) -> String {
 
 fn as_json(plan: &Plan) -> Value {
     let change = |change: &TopicChange| match change {
-        TopicChange::Create {
-            name,
-            partitions,
-            replication,
-            config,
-        } => json!({
+        TopicChange::Create { name, partitions, replication, config } => json!({
             "change": "create", "topic": name, "partitions": partitions, "replication": replication, "config": config,
         }),
         TopicChange::Grow { name, partitions } => json!({ "change": "grow", "topic": name, "partitions": partitions }),

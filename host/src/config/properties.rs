@@ -58,17 +58,10 @@ impl Property {
     fn check(&self) -> Result<(), Error> {
         if let Some(refusal) = refused::find(&self.key) {
             let key = self.key.clone();
-            return Err(Error::PropertyRefused {
-                key,
-                reason: refusal.reason,
-                instead: refusal.instead,
-            });
+            return Err(Error::PropertyRefused { key, reason: refusal.reason, instead: refusal.instead });
         }
         if cfg!(not(feature = "tls")) && self.needs_tls() {
-            return Err(Error::NoTls {
-                key: self.key.clone(),
-                value: self.value.clone(),
-            });
+            return Err(Error::NoTls { key: self.key.clone(), value: self.value.clone() });
         }
         Ok(())
     }
@@ -85,16 +78,7 @@ impl Property {
 
     /// Whether the value must not be seen.
     fn is_secret(&self) -> bool {
-        let marks = [
-            "password",
-            "passphrase",
-            "secret",
-            "pem",
-            "token",
-            "jaas",
-            "oauthbearer.config",
-            "kinit",
-        ];
+        let marks = ["password", "passphrase", "secret", "pem", "token", "jaas", "oauthbearer.config", "kinit"];
         marks.iter().any(|mark| self.key.contains(mark))
     }
 }
@@ -103,9 +87,7 @@ impl FromStr for Property {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        parse(text).ok_or_else(|| Error::PropertyForm {
-            given_in: "a value of --kafka".to_owned(),
-        })
+        parse(text).ok_or_else(|| Error::PropertyForm { given_in: "a value of --kafka".to_owned() })
     }
 }
 
@@ -118,10 +100,7 @@ impl fmt::Debug for Property {
 
 impl fmt::Debug for ClientProperties {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let property = |(key, value): (&String, &String)| Property {
-            key: key.clone(),
-            value: value.clone(),
-        };
+        let property = |(key, value): (&String, &String)| Property { key: key.clone(), value: value.clone() };
         f.debug_set().entries(self.0.iter().map(property)).finish()
     }
 }
@@ -134,22 +113,15 @@ fn parse(text: &str) -> Option<Property> {
 
 /// The properties of a file: a `key=value` a line, `#` or `!` before a comment. No escapes, no continued lines.
 fn read(file: &Path) -> Result<Vec<Property>, Error> {
-    let cannot = |cause| Error::Unreadable {
-        file: file.to_path_buf(),
-        cause,
-    };
+    let cannot = |cause| Error::Unreadable { file: file.to_path_buf(), cause };
     if std::fs::metadata(file).map_err(cannot)?.len() > FILE_BYTES_MAX {
         return Err(cannot(std::io::ErrorKind::FileTooLarge.into()));
     }
     let text = std::fs::read_to_string(file).map_err(cannot)?;
     let lines = text.lines().enumerate().map(|(i, line)| (i + 1, line.trim()));
     let meant = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with(['#', '!']));
-    let form = |number| Error::PropertyForm {
-        given_in: format!("line {number} of {}", file.display()),
-    };
-    meant
-        .map(|(number, line)| parse(line).ok_or_else(|| form(number)))
-        .collect()
+    let form = |number| Error::PropertyForm { given_in: format!("line {number} of {}", file.display()) };
+    meant.map(|(number, line)| parse(line).ok_or_else(|| form(number))).collect()
 }
 
 #[cfg(test)]
@@ -164,11 +136,7 @@ mod tests {
     #[test]
     fn options_are_laid_over_files() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(
-            file.path(),
-            "# a comment\n\n client.id = a \n! another\nclient.rack=r\n",
-        )
-        .unwrap();
+        std::fs::write(file.path(), "# a comment\n\n client.id = a \n! another\nclient.rack=r\n").unwrap();
         let properties = ClientProperties::resolve(&[file.path()], &["client.id=b=c".parse().unwrap()]).unwrap();
         assert_eq!(format!("{properties:?}"), "{client.id=b=c, client.rack=r}");
     }
@@ -190,17 +158,10 @@ mod tests {
     #[test]
     #[cfg(not(feature = "tls"))]
     fn build_without_tls_says_how_to_get_it() {
-        for property in [
-            "security.protocol=SASL_SSL",
-            "security.protocol=ssl",
-            "sasl.mechanism=SCRAM-SHA-512",
-        ] {
+        for property in ["security.protocol=SASL_SSL", "security.protocol=ssl", "sasl.mechanism=SCRAM-SHA-512"] {
             let error = resolve(&[property]).unwrap_err();
             assert!(error.to_string().ends_with("this build has no TLS"), "{error}");
-            assert_eq!(
-                error.hint().unwrap(),
-                "build it in: cargo build --release --features tls"
-            );
+            assert_eq!(error.hint().unwrap(), "build it in: cargo build --release --features tls");
         }
         assert!(resolve(&["security.protocol=sasl_plaintext", "sasl.mechanism=PLAIN"]).is_ok());
     }
@@ -231,9 +192,6 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "client.id=a\nnonsense\n").unwrap();
         let error = ClientProperties::resolve(&[file.path()], &[]).unwrap_err().to_string();
-        assert!(
-            error.starts_with("line 2 of ") && error.ends_with(" is no `key=value`"),
-            "{error}"
-        );
+        assert!(error.starts_with("line 2 of ") && error.ends_with(" is no `key=value`"), "{error}");
     }
 }

@@ -53,12 +53,7 @@ const REFUSALS: &[Refusal] = &[
         instead: Some("use --instance NAME: the names of all workers are made of it"),
     },
     Refusal {
-        keys: &[
-            "group.protocol",
-            "group.protocol.type",
-            "group.remote.assignor",
-            "partition.assignment.strategy",
-        ],
+        keys: &["group.protocol", "group.protocol.type", "group.remote.assignor", "partition.assignment.strategy"],
         reason: "partition N of every topic of a group must lie on one worker",
         instead: None,
     },
@@ -68,11 +63,7 @@ const REFUSALS: &[Refusal] = &[
         instead: Some("what an event may take is `limits` and `retry` in app.toml"),
     },
     Refusal {
-        keys: &[
-            "enable.idempotence",
-            "max.in.flight.requests.per.connection",
-            "max.in.flight",
-        ],
+        keys: &["enable.idempotence", "max.in.flight.requests.per.connection", "max.in.flight"],
         reason: "records would be stored twice or out of order",
         instead: None,
     },
@@ -94,12 +85,7 @@ const REFUSALS: &[Refusal] = &[
         instead: None,
     },
     Refusal {
-        keys: &[
-            "enable.gapless.guarantee",
-            "queuing.strategy",
-            "delivery.report.only.error",
-            "produce.offset.report",
-        ],
+        keys: &["enable.gapless.guarantee", "queuing.strategy", "delivery.report.only.error", "produce.offset.report"],
         reason: "a commit waits for the report of every record, in the order they were sent",
         instead: None,
     },
@@ -118,11 +104,7 @@ const REFUSALS: &[Refusal] = &[
         reason: "how large a record may be is for its topic to decide",
         instead: Some("it is `max-message` of a topic in app.toml"),
     },
-    Refusal {
-        keys: &["enable.partition.eof", "check.crcs"],
-        reason: "restoring state depends on it",
-        instead: None,
-    },
+    Refusal { keys: &["enable.partition.eof", "check.crcs"], reason: "restoring state depends on it", instead: None },
     Refusal {
         keys: &[
             "queued.max.messages.kbytes",
@@ -139,11 +121,7 @@ const REFUSALS: &[Refusal] = &[
         reason: "the records of a batch are there at once, and waiting for more would only delay its commit",
         instead: None,
     },
-    Refusal {
-        keys: &["topic.blacklist"],
-        reason: "the app's topics would seem not to exist",
-        instead: None,
-    },
+    Refusal { keys: &["topic.blacklist"], reason: "the app's topics would seem not to exist", instead: None },
     Refusal {
         keys: &["plugin.library.paths"],
         reason: "foreign code in the host's process could change everything that is sent",
@@ -154,31 +132,17 @@ const REFUSALS: &[Refusal] = &[
 /// Keys of Java's clients, which users bring along in their files.
 const JAVA: &[Refusal] = &[
     Refusal {
-        keys: &[
-            "sasl.jaas.config",
-            "sasl.login.callback.handler.class",
-            "sasl.client.callback.handler.class",
-        ],
+        keys: &["sasl.jaas.config", "sasl.login.callback.handler.class", "sasl.client.callback.handler.class"],
         reason: "it is for Java's clients",
         instead: Some("set sasl.mechanisms, sasl.username and sasl.password"),
     },
     Refusal {
-        keys: &[
-            "ssl.truststore.location",
-            "ssl.truststore.password",
-            "ssl.truststore.type",
-            "ssl.keystore.type",
-        ],
+        keys: &["ssl.truststore.location", "ssl.truststore.password", "ssl.truststore.type", "ssl.keystore.type"],
         reason: "it is for Java's clients",
         instead: Some("set ssl.ca.location to a PEM file of the certificates to be trusted"),
     },
     Refusal {
-        keys: &[
-            "key.serializer",
-            "value.serializer",
-            "key.deserializer",
-            "value.deserializer",
-        ],
+        keys: &["key.serializer", "value.serializer", "key.deserializer", "value.deserializer"],
         reason: "it is for Java's clients, and the host hands bytes on as they are",
         instead: Some("leave it out"),
     },
@@ -188,10 +152,7 @@ const JAVA: &[Refusal] = &[
 pub(super) fn find(key: &str) -> Option<&'static Refusal> {
     // librdkafka takes a topic's property also with this prefix.
     let bare = key.strip_prefix("topic.").unwrap_or(key);
-    REFUSALS
-        .iter()
-        .chain(JAVA)
-        .find(|refusal| refusal.keys.iter().any(|refused| *refused == key || *refused == bare))
+    REFUSALS.iter().chain(JAVA).find(|refusal| refusal.keys.iter().any(|refused| *refused == key || *refused == bare))
 }
 
 #[cfg(test)]
@@ -215,14 +176,8 @@ mod tests {
     fn every_refused_key_is_one_that_librdkafka_knows() {
         for key in REFUSALS.iter().flat_map(|refusal| refusal.keys) {
             let mut config = ClientConfig::new();
-            let set = config
-                .set_log_level(RDKafkaLogLevel::Emerg)
-                .set(*key, "?")
-                .create_native_config();
-            let unknown = matches!(
-                set,
-                Err(KafkaError::ClientConfig(RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN, ..))
-            );
+            let set = config.set_log_level(RDKafkaLogLevel::Emerg).set(*key, "?").create_native_config();
+            let unknown = matches!(set, Err(KafkaError::ClientConfig(RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN, ..)));
             assert!(!unknown, "{key}");
         }
     }

@@ -83,10 +83,7 @@ fn faults_as_json_go_to_stdout() {
     assert_eq!((output.status.code(), text(&output.stderr).as_str()), (Some(1), ""));
     let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let fault = &json["faults"][0];
-    assert_eq!(
-        (&fault["file"], &fault["line"], &fault["column"]),
-        (&"./app.toml".into(), &9.into(), &10.into())
-    );
+    assert_eq!((&fault["file"], &fault["line"], &fault["column"]), (&"./app.toml".into(), &9.into(), &10.into()));
     assert_eq!(fault["note"], "did you mean `orders`?");
 }
 
@@ -113,29 +110,17 @@ fn odd_command_line_ends_with_2_and_help_with_0() {
 #[test]
 fn option_can_come_from_the_environment() {
     let folder = app(APP);
-    let output = fnhost(folder.path(), "check --explain")
-        .env("FNHOST_APP", ".")
-        .output()
-        .unwrap();
+    let output = fnhost(folder.path(), "check --explain").env("FNHOST_APP", ".").output().unwrap();
     assert!(text(&output.stdout).starts_with("name = \"shop\""), "{output:?}");
-    let output = fnhost(folder.path(), "check .")
-        .env("FNHOST_LOG", "a=b=c")
-        .output()
-        .unwrap();
+    let output = fnhost(folder.path(), "check .").env("FNHOST_LOG", "a=b=c").output().unwrap();
     assert_eq!(output.status.code(), Some(1));
-    assert!(
-        text(&output.stderr).starts_with("error: FNHOST_LOG cannot be read\n"),
-        "{output:?}"
-    );
+    assert!(text(&output.stderr).starts_with("error: FNHOST_LOG cannot be read\n"), "{output:?}");
 }
 
 #[test]
 fn refused_property_is_named_before_any_broker_is_asked() {
     let folder = app(APP);
-    let output = run(
-        folder.path(),
-        "topics plan . --brokers localhost:1 --kafka isolation.level=read_uncommitted",
-    );
+    let output = run(folder.path(), "topics plan . --brokers localhost:1 --kafka isolation.level=read_uncommitted");
     assert_eq!(output.status.code(), Some(1));
     insta::assert_snapshot!(text(&output.stderr), @r"
     error: client property `isolation.level` cannot be set: events of transactions that were aborted would be handled
@@ -149,10 +134,7 @@ fn reader_that_goes_away_is_no_error() {
     let folder = app(APP);
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
-    let output = fnhost(folder.path(), "check . --explain")
-        .stdout(writer)
-        .output()
-        .unwrap();
+    let output = fnhost(folder.path(), "check . --explain").stdout(writer).output().unwrap();
     assert_eq!((output.status.code(), text(&output.stderr).as_str()), (Some(0), ""));
 }
 
@@ -178,21 +160,8 @@ fn crate_becomes_a_component_in_the_build_folder() {
     let line = text(&output.stdout);
     let fields: Vec<&str> = line.split_whitespace().collect();
     let digest = fnhost::event::Digest::of(&bytes).short();
-    assert_eq!(
-        fields,
-        [
-            "stock",
-            &digest,
-            &bytes.len().to_string(),
-            "bytes",
-            "./build/stock.wasm"
-        ]
-    );
-    assert!(
-        text(&output.stderr).contains("Compiling stock"),
-        "{}",
-        text(&output.stderr)
-    );
+    assert_eq!(fields, ["stock", &digest, &bytes.len().to_string(), "bytes", "./build/stock.wasm"]);
+    assert!(text(&output.stderr).contains("Compiling stock"), "{}", text(&output.stderr));
     let files = std::fs::read_dir(folder.path().join("build")).unwrap().count();
     assert_eq!(files, 1, "nothing but the component is left in build");
 }

@@ -12,13 +12,8 @@ const TARGET: &str = "wasm32-wasip2";
 pub(crate) fn guest(name: &str) -> PathBuf {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     let package = if name == "guest" { "fnhost-test-guest" } else { name };
-    assert!(
-        PACKAGES.contains(&package),
-        "`{name}` is not among the components that tests build: {PACKAGES:?}"
-    );
-    FOLDER
-        .get_or_init(build)
-        .join(format!("{}.wasm", package.replace('-', "_")))
+    assert!(PACKAGES.contains(&package), "`{name}` is not among the components that tests build: {PACKAGES:?}");
+    FOLDER.get_or_init(build).join(format!("{}.wasm", package.replace('-', "_")))
 }
 
 /// Builds all of them, and gives the folder that they are in.
@@ -26,9 +21,7 @@ fn build() -> PathBuf {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     add_target(workspace);
     let mut cargo = Command::new(cargo());
-    cargo
-        .args(["build", "--release", "--target", TARGET])
-        .current_dir(workspace);
+    cargo.args(["build", "--release", "--target", TARGET]).current_dir(workspace);
     for package in PACKAGES {
         cargo.args(["-p", package]);
     }
@@ -49,9 +42,7 @@ fn add_target(workspace: &Path) {
         return;
     }
     eprintln!("components are built for {TARGET}, which is not installed: rustup target add {TARGET}");
-    run(Command::new("rustup")
-        .args(["target", "add", TARGET])
-        .current_dir(workspace));
+    run(Command::new("rustup").args(["target", "add", TARGET]).current_dir(workspace));
 }
 
 /// Where cargo puts what it builds, as it says itself: `CARGO_TARGET_DIR` and configuration files count.
@@ -63,10 +54,7 @@ fn target_folder(workspace: &Path) -> PathBuf {
         .output()
         .expect("cargo runs");
     let metadata: serde_json::Value = serde_json::from_slice(&metadata.stdout).expect("cargo metadata is JSON");
-    metadata["target_directory"]
-        .as_str()
-        .expect("cargo names its target folder")
-        .into()
+    metadata["target_directory"].as_str().expect("cargo names its target folder").into()
 }
 
 fn cargo() -> &'static str {
@@ -76,13 +64,7 @@ fn cargo() -> &'static str {
 /// Runs a command to its end, with all that it says on stderr.
 fn run(command: &mut Command) {
     // A build for another target must not inherit what a test run was given for this one.
-    command
-        .env_remove("RUSTFLAGS")
-        .env_remove("CARGO_ENCODED_RUSTFLAGS")
-        .stdin(Stdio::null());
-    let status = command
-        .stdout(std::io::stderr())
-        .status()
-        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    command.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS").stdin(Stdio::null());
+    let status = command.stdout(std::io::stderr()).status().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     assert!(status.success(), "{command:?} ended with {status}");
 }

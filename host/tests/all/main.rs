@@ -1,8 +1,17 @@
 //! All integration tests: one binary, one module a subject.
+//!
+//! Those that want a real Kafka get one from [`kafka::kafka`], or one of their own that they may kill.
 
 // All of it is test code, helpers included, as far as lints are concerned.
 #![cfg(test)]
 
+mod admin;
 mod cli;
+mod conformance;
+mod guests;
+mod ingress;
+mod kafka;
 mod manifest;
+mod order_path;
+mod sandbox;
 mod schemas;

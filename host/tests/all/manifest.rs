@@ -26,10 +26,7 @@ fn every_topic_of_fulfilment_keeps_three_days_and_has_a_schema_that_compiles() {
     let schemas = Schemas::load(&manifest.schemas).unwrap_or_else(|faults| panic!("{faults}"));
     for (name, topic) in &manifest.app.topics {
         assert_eq!(topic.retention.as_secs(), 3 * 24 * 60 * 60, "{name}");
-        assert!(
-            topic.schema.as_deref().and_then(|schema| schemas.get(schema)).is_some(),
-            "{name}"
-        );
+        assert!(topic.schema.as_deref().and_then(|schema| schemas.get(schema)).is_some(), "{name}");
     }
     assert!(schemas.get(&manifest.app.routes[0].body).is_some());
 }

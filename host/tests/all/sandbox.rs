@@ -25,13 +25,7 @@ mod state;
 /// A sandbox for all tests.
 fn sandbox() -> &'static Arc<Sandbox> {
     static SANDBOX: OnceLock<Arc<Sandbox>> = OnceLock::new();
-    SANDBOX.get_or_init(|| {
-        Sandbox::new(&Options {
-            instances_max: 4,
-            ..Options::default()
-        })
-        .unwrap()
-    })
+    SANDBOX.get_or_init(|| Sandbox::new(&Options { instances_max: 4, ..Options::default() }).unwrap())
 }
 
 fn test_guest() -> &'static Version {
@@ -64,20 +58,12 @@ fn case(script: &str) -> Case {
         output: vec!["out".into(), "other".into()],
         config: BTreeMap::from([("colour".into(), "blue".into()), ("answer".into(), "42".into())]),
         // Wide, so that a slow machine fails nothing but what is to fail.
-        limits: Limits {
-            time: Duration::from_secs(30),
-            ..Limits::default()
-        },
+        limits: Limits { time: Duration::from_secs(30), ..Limits::default() },
         retry: Retry::default(),
         group: None,
         from: From::Earliest,
     };
-    Case {
-        event,
-        function,
-        seed: [7; 32],
-        state: Pairs::default(),
-    }
+    Case { event, function, seed: [7; 32], state: Pairs::default() }
 }
 
 impl Case {
@@ -93,18 +79,9 @@ impl Case {
     fn run_on(&self, version: &Version) -> Outcome {
         let state: Arc<dyn View> = Arc::new(self.state.clone());
         let function = Arc::new(self.function.clone());
-        let call = Call {
-            event: &self.event,
-            function: &function,
-            seed: self.seed,
-            state: Arc::clone(&state),
-        };
+        let call = Call { event: &self.event, function: &function, seed: self.seed, state: Arc::clone(&state) };
         let outcome = version.handle(call);
-        assert_eq!(
-            Arc::strong_count(&state),
-            1,
-            "the view is let go before the handler returns"
-        );
+        assert_eq!(Arc::strong_count(&state), 1, "the view is let go before the handler returns");
         outcome
     }
 }
@@ -141,11 +118,7 @@ fn report(outcome: Outcome) -> String {
 fn assert_failed(outcome: Outcome, class: Class, reason_has: &str) {
     let failure = failed(outcome);
     assert_eq!(failure.class, class, "{failure:?}");
-    assert!(
-        failure.reason.contains(reason_has),
-        "`{}` has no `{reason_has}`",
-        failure.reason
-    );
+    assert!(failure.reason.contains(reason_has), "`{}` has no `{reason_has}`", failure.reason);
     assert!(failure.reason.len() <= Failure::REASON_BYTES_MAX);
     assert!(!failure.reason.contains(char::is_control), "{:?}", failure.reason);
 }
@@ -156,12 +129,7 @@ struct Pairs(BTreeMap<Vec<u8>, Vec<u8>>);
 
 impl Pairs {
     fn of(pairs: &[(&str, &str)]) -> Self {
-        Self(
-            pairs
-                .iter()
-                .map(|(key, value)| (key.as_bytes().to_vec(), value.as_bytes().to_vec()))
-                .collect(),
-        )
+        Self(pairs.iter().map(|(key, value)| (key.as_bytes().to_vec(), value.as_bytes().to_vec())).collect())
     }
 }
 
@@ -185,13 +153,8 @@ impl View for Pairs {
             };
         }
         let from = after.map_or(Bound::Unbounded, |after| Bound::Excluded(after.to_vec()));
-        let pairs = merged
-            .range((from, Bound::Unbounded))
-            .filter(|(key, _)| key.starts_with(prefix));
-        pairs
-            .take(limit)
-            .map(|(key, value)| (key.clone(), value.clone()))
-            .collect()
+        let pairs = merged.range((from, Bound::Unbounded)).filter(|(key, _)| key.starts_with(prefix));
+        pairs.take(limit).map(|(key, value)| (key.clone(), value.clone())).collect()
     }
 }
 

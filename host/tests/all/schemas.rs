@@ -52,12 +52,7 @@ fn examples_fit_their_schemas_or_do_not() {
             }
         }
     }
-    assert!(
-        wrong.is_empty(),
-        "{} examples are wrong:\n{}",
-        wrong.len(),
-        wrong.join("\n")
-    );
+    assert!(wrong.is_empty(), "{} examples are wrong:\n{}", wrong.len(), wrong.join("\n"));
 }
 
 #[test]

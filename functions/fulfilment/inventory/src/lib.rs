@@ -19,10 +19,7 @@ fn handle(event: Event<'_, Carried<'_>>, context: &mut Context<'_>) -> Outcome {
     match context.state.get(order.id.as_bytes()) {
         Some(seen) if seen == fingerprint => return Ok(vec![]),
         Some(_) => {
-            return Err(Failure::reject(format!(
-                "order {} was already taken in with other content",
-                order.id
-            )));
+            return Err(Failure::reject(format!("order {} was already taken in with other content", order.id)));
         }
         None => check_lines(order, context.config)?,
     }
@@ -42,9 +39,7 @@ fn check_lines(order: &Order<'_>, config: &dyn Config) -> Result<(), Failure> {
     for (line, product) in order.products.iter().enumerate() {
         let (code, quantity) = (&product.code, product.quantity.0);
         if !catalogue.split_ascii_whitespace().any(|known| known == code) {
-            return Err(Failure::reject(format!(
-                "product {code} is not in the catalogue (products[{line}])"
-            )));
+            return Err(Failure::reject(format!("product {code} is not in the catalogue (products[{line}])")));
         }
         if quantity < 1 {
             return Err(Failure::reject(format!(

@@ -1,21 +1,13 @@
 //! What becomes of an order that comes in.
 
-#![allow(
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test fails by panicking"
-)]
+#![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use fnhost_sdk::prelude::*;
 use fnhost_sdk::testing::Bench;
 use serde_json::{Value, json};
 
 fn bench() -> Bench {
-    Bench::new(
-        inventory::invoke,
-        [("products", "P-1001 P-1002  P-1010"), ("max-quantity", "100")],
-    )
+    Bench::new(inventory::invoke, [("products", "P-1001 P-1002  P-1010"), ("max-quantity", "100")])
 }
 
 fn order(id: &str, products: Value) -> Value {
@@ -80,16 +72,8 @@ fn the_same_order_again_has_no_second_effect() {
     let mut bench = bench();
     assert_eq!(bench.handle(received("e-1", "o-1", &one_mask("o-1"))).unwrap().len(), 1);
     let state = bench.state.clone();
-    assert_eq!(
-        bench.handle(received("e-1", "o-1", &one_mask("o-1"))),
-        Ok(vec![]),
-        "the event again"
-    );
-    assert_eq!(
-        bench.handle(received("e-2", "o-1", &one_mask("o-1"))),
-        Ok(vec![]),
-        "the order in another event"
-    );
+    assert_eq!(bench.handle(received("e-1", "o-1", &one_mask("o-1"))), Ok(vec![]), "the event again");
+    assert_eq!(bench.handle(received("e-2", "o-1", &one_mask("o-1"))), Ok(vec![]), "the order in another event");
     assert_eq!(bench.state, state);
 }
 
@@ -121,15 +105,9 @@ fn an_order_that_cannot_be_filled_is_rejected_with_its_line() {
             json!([line("P-1001", 1), line("P-1002", 1), line("P-9999", 1)]),
             "product P-9999 is not in the catalogue (products[2])",
         ),
-        (
-            json!([line("P-1001 P-1002", 1)]),
-            "product P-1001 P-1002 is not in the catalogue (products[0])",
-        ),
+        (json!([line("P-1001 P-1002", 1)]), "product P-1001 P-1002 is not in the catalogue (products[0])"),
         (json!([line("", 1)]), "product  is not in the catalogue (products[0])"),
-        (
-            json!([line("P-1001", 0)]),
-            "product P-1001 is ordered 0 times, and 1 is the least (products[0])",
-        ),
+        (json!([line("P-1001", 0)]), "product P-1001 is ordered 0 times, and 1 is the least (products[0])"),
         (
             json!([line("P-1001", i64::MIN)]),
             "product P-1001 is ordered -9223372036854775808 times, and 1 is the least (products[0])",
@@ -148,18 +126,9 @@ fn an_order_that_cannot_be_filled_is_rejected_with_its_line() {
 #[test]
 fn a_quantity_that_is_no_number_we_can_hold_is_rejected_with_its_place() {
     let cases = [
-        (
-            "9223372036854775808",
-            "integer `9223372036854775808`, expected a quantity of at most 64 bits",
-        ),
-        (
-            "-9223372036854775809",
-            "floating point `-9.223372036854776e+18`, expected a quantity of at most 64 bits",
-        ),
-        (
-            "1e300",
-            "floating point `1e+300`, expected a quantity of at most 64 bits",
-        ),
+        ("9223372036854775808", "integer `9223372036854775808`, expected a quantity of at most 64 bits"),
+        ("-9223372036854775809", "floating point `-9.223372036854776e+18`, expected a quantity of at most 64 bits"),
+        ("1e300", "floating point `1e+300`, expected a quantity of at most 64 bits"),
         ("1e400", "number out of range"),
         ("1.5", "invalid type: floating point `1.5`, expected a whole number"),
         ("\"1\"", "invalid type: string \"1\", expected a whole number"),
@@ -179,10 +148,7 @@ fn a_whole_number_counts_however_it_is_written() {
     let good = received("e-1", "o-1", &one_mask("o-1"));
     for quantity in ["2.0", "2e0", "100"] {
         assert_eq!(
-            bench()
-                .handle(good.replace("\"quantity\":1", &format!("\"quantity\":{quantity}")))
-                .unwrap()
-                .len(),
+            bench().handle(good.replace("\"quantity\":1", &format!("\"quantity\":{quantity}"))).unwrap().len(),
             1
         );
     }
@@ -205,13 +171,7 @@ fn an_id_that_is_none_is_rejected() {
         );
     }
     let longest = "x".repeat(64);
-    assert_eq!(
-        bench()
-            .handle(received("e-1", &longest, &one_mask(&longest)))
-            .unwrap()
-            .len(),
-        1
-    );
+    assert_eq!(bench().handle(received("e-1", &longest, &one_mask(&longest))).unwrap().len(), 1);
 }
 
 #[test]
@@ -225,9 +185,7 @@ fn a_wrong_configuration_does_not_cost_the_order() {
     };
     assert_eq!(
         handle([("products", "P-1001"), ("max-quantity", "a hundred")]),
-        Err(Failure::Retry(
-            "config key `max-quantity` is `a hundred`: invalid digit found in string".into()
-        ))
+        Err(Failure::Retry("config key `max-quantity` is `a hundred`: invalid digit found in string".into()))
     );
     assert_eq!(
         handle([("product", "P-1001"), ("max-quantity", "100")]),
@@ -239,9 +197,7 @@ fn a_wrong_configuration_does_not_cost_the_order() {
 fn state_holds_nothing_that_the_customer_wrote() {
     let order = r#"{"id":"o-1","products":[{"productCode":"P-1001","quantity":1}],"customer":{"firstName":"Ada","lastName":"Okafor","emailAddress":"ada.okafor@example.com","shippingAddress":{"line1":"1500 Harbor Way","city":"Oakland","state":"CA","postalCode":"94607"}}}"#;
     let mut bench = bench();
-    bench
-        .handle(received("e-1", "o-1", &json!("ORDER")).replace("\"ORDER\"", order))
-        .unwrap();
+    bench.handle(received("e-1", "o-1", &json!("ORDER")).replace("\"ORDER\"", order)).unwrap();
     let pairs = bench.state.scan(b"", None, 10);
     assert_eq!(pairs.len(), 1);
     assert_eq!(pairs[0].0, b"o-1");

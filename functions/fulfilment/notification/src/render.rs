@@ -16,12 +16,7 @@ pub(crate) struct Message<'a> {
 
 /// Makes a message of `notification`, or says why it is none.
 pub(crate) fn message<'a>(notification: &'a Notification<'_>) -> Result<Message<'a>, Failure> {
-    let Notification {
-        recipient,
-        subject,
-        body,
-        ..
-    } = notification;
+    let Notification { recipient, subject, body, .. } = notification;
     check_line("recipient", recipient)?;
     check_length("recipient", recipient, RECIPIENT_CHARS_MAX)?;
     check_line("subject", subject)?;
@@ -38,11 +33,7 @@ pub(crate) fn message<'a>(notification: &'a Notification<'_>) -> Result<Message<
         (Stage::Picked, Some(_)) => return Err(Failure::reject("a picked order has no `carrierReference` yet")),
         (Stage::Shipped, None) => return Err(Failure::reject("a shipped order needs a `carrierReference`")),
     };
-    Ok(Message {
-        recipient,
-        subject,
-        text,
-    })
+    Ok(Message { recipient, subject, text })
 }
 
 /// A line break in what becomes a mail header would let whoever wrote it write headers.
@@ -59,9 +50,7 @@ fn check_length(field: &str, value: &str, chars_max: usize) -> Result<(), Failur
     }
     // No string has more characters than bytes, and counting is what costs.
     if value.len() > chars_max && value.chars().count() > chars_max {
-        return Err(Failure::reject(format!(
-            "`{field}` has more than {chars_max} characters"
-        )));
+        return Err(Failure::reject(format!("`{field}` has more than {chars_max} characters")));
     }
     Ok(())
 }

@@ -10,15 +10,6 @@ use crate::render::Message;
 
 /// Sends `message`. The line that everybody may read has no personal data.
 pub(crate) fn message(message: &Message<'_>, notification: &Notification<'_>, log: &mut dyn Log) {
-    log.info(
-        "send",
-        &format!(
-            "order {} is {}: customer told",
-            notification.order.id, notification.stage
-        ),
-    );
-    log.debug(
-        "send",
-        &format!("to {}: {}\n{}", message.recipient, message.subject, message.text),
-    );
+    log.info("send", &format!("order {} is {}: customer told", notification.order.id, notification.stage));
+    log.debug("send", &format!("to {}: {}\n{}", message.recipient, message.subject, message.text));
 }

@@ -1,11 +1,6 @@
 //! What becomes of a notification.
 
-#![allow(
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test fails by panicking"
-)]
+#![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use fnhost_sdk::Level;
 use fnhost_sdk::prelude::*;
@@ -62,22 +57,12 @@ fn told(bench: &Bench) -> Vec<&str> {
 #[test]
 fn a_message_is_sent_once_a_stage() {
     let mut bench = bench();
-    for (event_id, stage) in [
-        ("e-1", "picked"),
-        ("e-1", "picked"),
-        ("e-2", "picked"),
-        ("e-3", "shipped"),
-        ("e-4", "shipped"),
-    ] {
+    for (event_id, stage) in
+        [("e-1", "picked"), ("e-1", "picked"), ("e-2", "picked"), ("e-3", "shipped"), ("e-4", "shipped")]
+    {
         assert_eq!(bench.handle(event(event_id, data(stage))), Ok(vec![]));
     }
-    assert_eq!(
-        told(&bench),
-        [
-            "order o-1 is picked: customer told",
-            "order o-1 is shipped: customer told"
-        ]
-    );
+    assert_eq!(told(&bench), ["order o-1 is picked: customer told", "order o-1 is shipped: customer told"]);
 }
 
 #[test]
@@ -85,16 +70,12 @@ fn what_is_logged_above_debug_names_no_person() {
     let mut bench = bench();
     bench.handle(event("e-1", data("shipped"))).unwrap();
     for (level, part, message) in &bench.log.0 {
-        let personal = ["Ada", "Okafor", "@", "Harbor"]
-            .iter()
-            .any(|word| message.contains(word) || part.contains(word));
+        let personal =
+            ["Ada", "Okafor", "@", "Harbor"].iter().any(|word| message.contains(word) || part.contains(word));
         assert!(!personal || *level == Level::Debug, "{level:?} {message}");
     }
     let (_, _, debug) = bench.log.0.iter().find(|(level, ..)| *level == Level::Debug).unwrap();
-    assert_eq!(
-        debug,
-        "to ada.okafor@example.com: Order o-1\nHello Ada,\n…\n\nCarrier reference: PPE-1\n"
-    );
+    assert_eq!(debug, "to ada.okafor@example.com: Order o-1\nHello Ada,\n…\n\nCarrier reference: PPE-1\n");
 }
 
 #[test]
@@ -105,18 +86,9 @@ fn a_notification_that_is_no_message_is_rejected_with_what_is_wrong() {
         reason(data)
     };
     let prefix = "the event is not the CloudEvent expected here: ";
-    assert_eq!(
-        with("picked", "carrierReference", json!("PPE-1")),
-        "a picked order has no `carrierReference` yet"
-    );
-    assert_eq!(
-        with("shipped", "carrierReference", Value::Null),
-        "a shipped order needs a `carrierReference`"
-    );
-    assert_eq!(
-        with("shipped", "carrierReference", json!("")),
-        "`carrierReference` is empty"
-    );
+    assert_eq!(with("picked", "carrierReference", json!("PPE-1")), "a picked order has no `carrierReference` yet");
+    assert_eq!(with("shipped", "carrierReference", Value::Null), "a shipped order needs a `carrierReference`");
+    assert_eq!(with("shipped", "carrierReference", json!("")), "`carrierReference` is empty");
     assert_eq!(
         with("shipped", "carrierReference", json!("x".repeat(65))),
         "`carrierReference` has more than 64 characters"
@@ -130,19 +102,10 @@ fn a_notification_that_is_no_message_is_rejected_with_what_is_wrong() {
         with("picked", "recipient", json!("a@example.com\r\nBcc: b@example.com")),
         "`recipient` is not one line of text"
     );
-    assert_eq!(
-        with("picked", "subject", json!("Order\nBcc: b@example.com")),
-        "`subject` is not one line of text"
-    );
-    assert_eq!(
-        with("picked", "subject", json!("é".repeat(201))),
-        "`subject` has more than 200 characters"
-    );
+    assert_eq!(with("picked", "subject", json!("Order\nBcc: b@example.com")), "`subject` is not one line of text");
+    assert_eq!(with("picked", "subject", json!("é".repeat(201))), "`subject` has more than 200 characters");
     assert_eq!(with("picked", "body", json!("")), "`body` is empty");
-    assert_eq!(
-        with("picked", "body", json!("é".repeat(10_001))),
-        "`body` has more than 10000 characters"
-    );
+    assert_eq!(with("picked", "body", json!("é".repeat(10_001))), "`body` has more than 10000 characters");
     assert_eq!(
         with("picked", "order", json!(7)),
         format!("{prefix}data.order: invalid type: integer `7`, expected an order")

@@ -1,11 +1,6 @@
 //! An order on its way through all four functions, and the examples of the schemas as their events.
 
-#![allow(
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test fails by panicking"
-)]
+#![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -18,26 +13,17 @@ use serde_json::Value;
 
 /// The example events of a topic, as text, beside their file.
 fn examples(kind: &str, valid: &str) -> Vec<(PathBuf, String)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../../schemas/examples")
-        .join(kind)
-        .join(valid);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../schemas/examples").join(kind).join(valid);
     let files = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     let mut paths: Vec<_> = files.map(|file| file.unwrap().path()).collect();
     paths.sort();
     assert!(!paths.is_empty(), "{}", folder.display());
-    paths
-        .into_iter()
-        .map(|path| (path.clone(), fs::read_to_string(path).unwrap()))
-        .collect()
+    paths.into_iter().map(|path| (path.clone(), fs::read_to_string(path).unwrap())).collect()
 }
 
 fn inventory() -> Bench {
     let catalogue: Vec<_> = (1001..=1010).map(|number| format!("P-{number}")).collect();
-    Bench::new(
-        inventory::invoke,
-        [("products", catalogue.join(" ").as_str()), ("max-quantity", "100")],
-    )
+    Bench::new(inventory::invoke, [("products", catalogue.join(" ").as_str()), ("max-quantity", "100")])
 }
 
 fn warehouse() -> Bench {
@@ -63,22 +49,10 @@ fn assert_well_formed(output: &Output, event: &Value) {
     let set = |keys: &[&str]| keys.iter().map(|key| (*key).to_owned()).collect::<BTreeSet<_>>();
     assert_eq!(
         keys(&document),
-        set(&[
-            "specversion",
-            "id",
-            "source",
-            "type",
-            "subject",
-            "time",
-            "datacontenttype",
-            "data"
-        ])
+        set(&["specversion", "id", "source", "type", "subject", "time", "datacontenttype", "data"])
     );
     assert_eq!(document["type"], format!("ppe4peeps.{}", output.topic));
-    assert_eq!(
-        output.key.as_deref().unwrap(),
-        event["subject"].as_str().unwrap().as_bytes()
-    );
+    assert_eq!(output.key.as_deref().unwrap(), event["subject"].as_str().unwrap().as_bytes());
     for same in ["subject", "time"] {
         assert_eq!(document[same], event[same]);
     }
@@ -107,31 +81,17 @@ fn an_order_goes_from_the_door_to_two_messages() {
             Err(Failure::Reject(reason)) if reason.contains("is not in the catalogue") => continue,
             Err(failure) => panic!("{}: {failure:?}", path.display()),
         };
-        let [confirmed] = confirmed.as_slice() else {
-            panic!("{}: {confirmed:?}", path.display())
-        };
+        let [confirmed] = confirmed.as_slice() else { panic!("{}: {confirmed:?}", path.display()) };
         let packed = warehouse().handle(value(confirmed)).unwrap();
-        let [packed, picked] = packed.as_slice() else {
-            panic!("{}: {packed:?}", path.display())
-        };
+        let [packed, picked] = packed.as_slice() else { panic!("{}: {packed:?}", path.display()) };
         let shipped = shipper().handle(value(packed)).unwrap();
-        let [shipped] = shipped.as_slice() else {
-            panic!("{}: {shipped:?}", path.display())
-        };
+        let [shipped] = shipped.as_slice() else { panic!("{}: {shipped:?}", path.display()) };
 
         let mut messages = notification();
         for told in [picked, shipped] {
             assert_eq!(messages.handle(value(told)), Ok(vec![]));
         }
-        assert_eq!(
-            messages
-                .log
-                .0
-                .iter()
-                .filter(|(level, ..)| *level == Level::Info)
-                .count(),
-            2
-        );
+        assert_eq!(messages.log.0.iter().filter(|(level, ..)| *level == Level::Info).count(), 2);
 
         for (output, topic) in [
             (confirmed, "order-confirmed"),
@@ -153,9 +113,7 @@ fn every_valid_example_is_accepted_by_the_function_that_reads_it() {
         ("notification", notification),
     ] {
         for (path, value) in examples(kind, "valid") {
-            let outputs = bench()
-                .handle(&value)
-                .unwrap_or_else(|failure| panic!("{}: {failure:?}", path.display()));
+            let outputs = bench().handle(&value).unwrap_or_else(|failure| panic!("{}: {failure:?}", path.display()));
             let event = serde_json::from_str(&value).unwrap();
             for output in &outputs {
                 assert_well_formed(output, &event);
@@ -176,6 +134,33 @@ fn no_invalid_example_makes_a_function_panic_or_try_again() {
         for (path, value) in examples(kind, "invalid") {
             if let Err(Failure::Retry(reason)) = bench().handle(&value) {
                 panic!("{}: {reason}", path.display());
+            }
+        }
+    }
+}
+
+/// Cut anywhere, an event is no event. With a byte changed it may still be one: all that counts is an answer.
+#[test]
+fn no_damaged_event_makes_a_function_panic_or_try_again() {
+    let mut dice = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut roll = |sides: usize| {
+        dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(dice >> 33).unwrap() % sides
+    };
+    for (kind, bench) in [
+        ("order-received", inventory as fn() -> Bench),
+        ("order-confirmed", warehouse),
+        ("order-picked-and-packed", shipper),
+        ("notification", notification),
+    ] {
+        for (path, value) in examples(kind, "valid") {
+            let value = value.trim_end().as_bytes();
+            for _ in 0..200 {
+                let cut = &value[..roll(value.len())];
+                assert!(matches!(bench().handle(cut), Err(Failure::Reject(_))), "{} {}", path.display(), cut.len());
+                let mut changed = value.to_vec();
+                changed[roll(value.len())] = u8::try_from(roll(256)).unwrap();
+                assert!(!matches!(bench().handle(&changed), Err(Failure::Retry(_))), "{}", path.display());
             }
         }
     }

@@ -114,15 +114,10 @@ pub fn check_subject<T>(event: &Event<'_, T>, order: &Order<'_>) -> Result<(), F
     let id = order.id.as_ref();
     let sound = |byte: u8| byte.is_ascii_alphanumeric() || b"._:-".contains(&byte);
     if id.is_empty() || id.len() > ORDER_ID_CHARS_MAX || !id.bytes().all(sound) {
-        return Err(Failure::reject(
-            "the order's id is not 1 to 64 characters out of letters, digits and . _ : -",
-        ));
+        return Err(Failure::reject("the order's id is not 1 to 64 characters out of letters, digits and . _ : -"));
     }
     if event.subject != id {
-        return Err(Failure::reject(format!(
-            "the event is about `{}`, but it carries order `{id}`",
-            event.subject
-        )));
+        return Err(Failure::reject(format!("the event is about `{}`, but it carries order `{id}`", event.subject)));
     }
     Ok(())
 }

@@ -41,9 +41,7 @@ impl Visitor<'_> for Whole {
     }
 
     fn visit_u64<E: Error>(self, value: u64) -> Result<Quantity, E> {
-        i64::try_from(value)
-            .map(Quantity)
-            .map_err(|_| E::invalid_value(Unexpected::Unsigned(value), &HOLDABLE))
+        i64::try_from(value).map(Quantity).map_err(|_| E::invalid_value(Unexpected::Unsigned(value), &HOLDABLE))
     }
 
     /// `2.0` and `2e0` are whole numbers, to JSON Schema as to us.
@@ -54,10 +52,7 @@ impl Visitor<'_> for Whole {
         if value.abs() > EXACT_MAX {
             return Err(E::invalid_value(Unexpected::Float(value), &HOLDABLE));
         }
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "it is whole, and within what a double holds exactly"
-        )]
+        #[expect(clippy::cast_possible_truncation, reason = "it is whole, and within what a double holds exactly")]
         Ok(Quantity(value as i64))
     }
 }

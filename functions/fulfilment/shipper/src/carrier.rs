@@ -16,10 +16,7 @@ pub(crate) fn reference(order_id: &str) -> String {
     let bits = Uuid::new_v5(&NAMESPACE, order_id.as_bytes()).as_u128();
     let mut reference = String::from("PPE-");
     for shift in (0..26).rev() {
-        let digit = DIGITS
-            .get((bits >> (5 * shift)) as usize & 31)
-            .copied()
-            .unwrap_or_default();
+        let digit = DIGITS.get((bits >> (5 * shift)) as usize & 31).copied().unwrap_or_default();
         reference.push(char::from(digit));
     }
     reference

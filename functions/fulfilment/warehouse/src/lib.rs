@@ -37,13 +37,7 @@ fn handle(event: Event<'_, Carried<'_>>, context: &mut Context<'_>) -> Outcome {
 
 fn body(order: &Order<'_>) -> String {
     let mut text = String::with_capacity(512);
-    for part in [
-        "Hello ",
-        &order.customer.first_name,
-        ",\n\nyour order ",
-        &order.id,
-        " is picked and packed:\n\n",
-    ] {
+    for part in ["Hello ", &order.customer.first_name, ",\n\nyour order ", &order.id, " is picked and packed:\n\n"] {
         text.push_str(part);
     }
     for product in order.products.iter().take(LINES_LISTED_MAX) {

@@ -1,11 +1,6 @@
 //! What becomes of a confirmed order.
 
-#![allow(
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test fails by panicking"
-)]
+#![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use fnhost_sdk::prelude::*;
 use fnhost_sdk::testing::Bench;
@@ -97,8 +92,6 @@ fn an_event_about_another_order_is_rejected() {
     let value = confirmed("e-1", &order(json!([]))).replace("\"subject\":\"o-1\"", "\"subject\":\"o-2\"");
     assert_eq!(
         bench().handle(value),
-        Err(Failure::Reject(
-            "the event is about `o-2`, but it carries order `o-1`".into()
-        ))
+        Err(Failure::Reject("the event is about `o-2`, but it carries order `o-1`".into()))
     );
 }

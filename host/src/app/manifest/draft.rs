@@ -43,24 +43,15 @@ const WORKERS_MAX: i64 = 64;
 pub(super) fn read(document: &Section<'_>, root: &Path) -> Draft {
     document.only(&["name", "schemas", "workers", "topics", "routes", "functions", "groups"]);
     let name = document.required("name", "everything that the host owns on Kafka begins with it");
-    let name = name.unwrap_or_else(|| Spanned {
-        value: "app".into(),
-        span: document.span.clone(),
-    });
+    let name = name.unwrap_or_else(|| Spanned { value: "app".into(), span: document.span.clone() });
     check_name(document, "an app", &name.value, &name.span);
     Draft {
         name,
         schemas: document.string("schemas"),
         workers: workers(document),
         topics: each(document, "topics", "topic", topic::read),
-        routes: document
-            .sections("routes", |i| format!("route {i}"))
-            .iter()
-            .map(route::read)
-            .collect(),
-        functions: each(document, "functions", "function", |section, name| {
-            function::read(section, name, root)
-        }),
+        routes: document.sections("routes", |i| format!("route {i}")).iter().map(route::read).collect(),
+        functions: each(document, "functions", "function", |section, name| function::read(section, name, root)),
         groups: each(document, "groups", "group", group),
     }
 }
@@ -77,13 +68,7 @@ fn each<T>(
     };
     let one = |key: Spanned<&str>| {
         let section = tables.section(key.value, format!("{noun} `{}`", key.value))?;
-        Some(read(
-            &section,
-            Spanned {
-                value: key.value.to_owned(),
-                span: key.span,
-            },
-        ))
+        Some(read(&section, Spanned { value: key.value.to_owned(), span: key.span }))
     };
     tables.names().into_iter().filter_map(one).collect()
 }
@@ -92,26 +77,19 @@ fn check_name(section: &Section<'_>, what: &str, name: &str, span: &Span) {
     let taken = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if !(1..=64).contains(&name.len()) || !name.chars().all(taken) {
         let fault = Fault::new(format!("`{name}` cannot name {what}"));
-        section
-            .reader
-            .report(span, fault.note("1 to 64 small letters, digits and `-`"));
+        section.reader.report(span, fault.note("1 to 64 small letters, digits and `-`"));
     }
 }
 
 fn group(section: &Section<'_>, name: Spanned<String>) -> Group {
     section.only(&["workers"]);
     check_name(section, "a group", &name.value, &name.span);
-    Group {
-        workers: workers(section),
-        name,
-    }
+    Group { workers: workers(section), name }
 }
 
 fn workers(section: &Section<'_>) -> usize {
     let workers = section.integer("workers", 1..WORKERS_MAX + 1);
-    workers
-        .and_then(|workers| usize::try_from(workers.value).ok())
-        .unwrap_or(1)
+    workers.and_then(|workers| usize::try_from(workers.value).ok()).unwrap_or(1)
 }
 
 /// A fault about a name that is not declared: with the nearest that is.

@@ -59,10 +59,7 @@ impl Manifest {
         writeln!(out, "source = {}", string(&self.relative(source)))?;
         writeln!(out, "input = {}", strings(&function.input))?;
         writeln!(out, "output = {}", strings(&function.output))?;
-        let config = function
-            .config
-            .iter()
-            .map(|(key, value)| (key.as_str(), Value::from(value.as_str())));
+        let config = function.config.iter().map(|(key, value)| (key.as_str(), Value::from(value.as_str())));
         writeln!(out, "config = {}", config.collect::<InlineTable>())?;
         let (limits, retry) = (&function.limits, &function.retry);
         let bytes = |bytes: usize| size_text(u64::try_from(bytes).unwrap_or(u64::MAX));
@@ -125,11 +122,7 @@ fn write_route(out: &mut String, route: &Route) -> fmt::Result {
     for (key, value) in pairs {
         writeln!(out, "{key} = {}", string(value))?;
     }
-    writeln!(
-        out,
-        "max-body = \"{}\"",
-        size_text(u64::try_from(route.body_bytes_max).unwrap_or(u64::MAX))
-    )
+    writeln!(out, "max-body = \"{}\"", size_text(u64::try_from(route.body_bytes_max).unwrap_or(u64::MAX)))
 }
 
 fn string(text: &str) -> String {

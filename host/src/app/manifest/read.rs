@@ -30,11 +30,7 @@ pub(super) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub(super) fn new(file: &'a Path, text: &'a str) -> Self {
-        Self {
-            file,
-            text,
-            faults: RefCell::default(),
-        }
+        Self { file, text, faults: RefCell::default() }
     }
 
     pub(super) fn place(&self, span: &Range<usize>) -> Place {
@@ -74,12 +70,7 @@ impl<'a> Section<'a> {
         title: impl Into<String>,
         span: Range<usize>,
     ) -> Self {
-        Self {
-            reader,
-            table,
-            title: title.into(),
-            span,
-        }
+        Self { reader, table, title: title.into(), span }
     }
 
     /// Refuses every key that is not among `known`.
@@ -91,20 +82,13 @@ impl<'a> Section<'a> {
                 Some(near) => fault.note(format!("did you mean `{near}`?")),
                 None => fault.note("unknown key"),
             };
-            self.reader
-                .report(&span, fault.hint(format!("the keys here are {}", listed(known))));
+            self.reader.report(&span, fault.hint(format!("the keys here are {}", listed(known))));
         }
     }
 
     /// The names in it, in the order of the file.
     pub(super) fn names(&self) -> Vec<Spanned<&'a str>> {
-        self.table
-            .iter()
-            .map(|(name, _)| Spanned {
-                value: name,
-                span: self.key_span(name),
-            })
-            .collect()
+        self.table.iter().map(|(name, _)| Spanned { value: name, span: self.key_span(name) }).collect()
     }
 
     pub(super) fn key_span(&self, name: &str) -> Range<usize> {
@@ -143,10 +127,7 @@ impl<'a> Section<'a> {
     pub(super) fn string(&self, name: &str) -> Option<Spanned<String>> {
         let item = self.item(name)?;
         match item.as_str() {
-            Some(value) => Some(Spanned {
-                value: value.to_owned(),
-                span: self.value_span(name, item),
-            }),
+            Some(value) => Some(Spanned { value: value.to_owned(), span: self.value_span(name, item) }),
             None => {
                 self.mistyped(name, item, "a string");
                 None
@@ -158,8 +139,7 @@ impl<'a> Section<'a> {
     pub(super) fn required(&self, name: &str, meaning: &str) -> Option<Spanned<String>> {
         if self.item(name).is_none() {
             let fault = Fault::new(format!("{} has no `{name}`", self.title));
-            self.reader
-                .report(&self.span, fault.hint(format!("add `{name} = \"…\"`: {meaning}")));
+            self.reader.report(&self.span, fault.hint(format!("add `{name} = \"…\"`: {meaning}")));
         }
         self.string(name)
     }
@@ -185,17 +165,14 @@ impl<'a> Section<'a> {
             return Some(Spanned { value, span });
         }
         let fault = Fault::new(format!("`{name}` of {} is out of range", self.title));
-        self.reader
-            .report(&span, fault.note(format!("{} to {}", range.start, range.end - 1)));
+        self.reader.report(&span, fault.note(format!("{} to {}", range.start, range.end - 1)));
         None
     }
 
     /// A size with its unit, within `range`, in bytes.
     pub(super) fn size(&self, name: &str, range: Range<u64>) -> Option<Spanned<u64>> {
         let text = self.with_unit(name, "a size with its unit, such as \"256KiB\"")?;
-        let read = ByteSize::from_str(&text.value)
-            .ok()
-            .filter(|_| !is_bare_number(&text.value));
+        let read = ByteSize::from_str(&text.value).ok().filter(|_| !is_bare_number(&text.value));
         let Some(ByteSize(value)) = read else {
             let fault = Fault::new(format!("`{name}` of {} must be a size with its unit", self.title));
             self.reader.report(&text.span, fault.note("such as 256KiB or 4MiB"));
@@ -227,25 +204,13 @@ impl<'a> Section<'a> {
     pub(super) fn duration_range(&self, name: &str) -> Option<Spanned<(Duration, Duration)>> {
         let text = self.with_unit(name, "two times with their units, such as \"50ms..2s\"")?;
         let (min, max) = text.value.split_once("..").unwrap_or((&text.value, &text.value));
-        let time = |part: &str| {
-            self.parse_duration(
-                name,
-                &Spanned {
-                    value: part.into(),
-                    span: text.span.clone(),
-                },
-            )
-        };
+        let time = |part: &str| self.parse_duration(name, &Spanned { value: part.into(), span: text.span.clone() });
         let (min, max) = (time(min)?, time(max)?);
         if min <= max {
-            return Some(Spanned {
-                value: (min, max),
-                span: text.span,
-            });
+            return Some(Spanned { value: (min, max), span: text.span });
         }
         let fault = Fault::new(format!("`{name}` of {} begins after its end", self.title));
-        self.reader
-            .report(&text.span, fault.note("the shorter time comes first"));
+        self.reader.report(&text.span, fault.note("the shorter time comes first"));
         None
     }
 
@@ -261,8 +226,7 @@ impl<'a> Section<'a> {
             let span = value.span().unwrap_or_else(|| self.value_span(name, item));
             let Value::String(text) = value else {
                 let fault = Fault::new(format!("`{name}` of {} must be a list of strings", self.title));
-                self.reader
-                    .report(&span, fault.note(format!("this is of type {}", value.type_name())));
+                self.reader.report(&span, fault.note(format!("this is of type {}", value.type_name())));
                 continue;
             };
             let value = text.value().clone();
@@ -286,16 +250,11 @@ impl<'a> Section<'a> {
         if text.is_none() {
             self.mistyped(name, item, what);
         }
-        Some(Spanned {
-            value: text?.trim().to_owned(),
-            span: self.value_span(name, item),
-        })
+        Some(Spanned { value: text?.trim().to_owned(), span: self.value_span(name, item) })
     }
 
     fn parse_duration(&self, name: &str, text: &Spanned<String>) -> Option<Duration> {
-        let value = humantime::parse_duration(text.value.trim())
-            .ok()
-            .filter(|_| !is_bare_number(&text.value));
+        let value = humantime::parse_duration(text.value.trim()).ok().filter(|_| !is_bare_number(&text.value));
         if value.is_none() {
             let fault = Fault::new(format!("`{name}` of {} must be a time with its unit", self.title));
             self.reader.report(&text.span, fault.note("such as 250ms, 2s or 3d"));
@@ -309,20 +268,13 @@ impl<'a> Section<'a> {
 
     fn mistyped(&self, name: &str, item: &Item, wanted: &str) {
         let fault = Fault::new(format!("`{name}` of {} must be {wanted}", self.title));
-        self.reader.report(
-            &self.value_span(name, item),
-            fault.note(format!("this is of type {}", item.type_name())),
-        );
+        self.reader.report(&self.value_span(name, item), fault.note(format!("this is of type {}", item.type_name())));
     }
 }
 
 /// Names in backquotes, with commas.
 pub(super) fn listed(names: &[&str]) -> String {
-    names
-        .iter()
-        .map(|name| format!("`{name}`"))
-        .collect::<Vec<_>>()
-        .join(", ")
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
 /// A size so that it is read back as the same number of bytes.
@@ -330,10 +282,7 @@ pub(super) fn size_text(bytes: u64) -> String {
     [("GiB", 30), ("MiB", 20), ("KiB", 10)]
         .into_iter()
         .find(|(_, shift)| bytes > 0 && bytes.is_multiple_of(1 << shift))
-        .map_or_else(
-            || format!("{bytes}B"),
-            |(unit, shift)| format!("{}{unit}", bytes >> shift),
-        )
+        .map_or_else(|| format!("{bytes}B"), |(unit, shift)| format!("{}{unit}", bytes >> shift))
 }
 
 /// A time so that it is read back as the same one.

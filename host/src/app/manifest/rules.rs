@@ -32,49 +32,29 @@ fn topics_are_declared(reader: &Reader<'_>, draft: &Draft) {
         }
         let message = format!("{who} {does} topic `{topic}`, which app.toml does not declare");
         let fault = undeclared(message, topic, &known, "no topic is declared");
-        reader.report(
-            span,
-            fault.hint(format!("declare it with `[topics.{topic}]`, or correct the name")),
-        );
+        reader.report(span, fault.hint(format!("declare it with `[topics.{topic}]`, or correct the name")));
     };
     for function in &draft.functions {
         let who = function.title();
         for topic in &function.input {
             check(&who, "reads", &topic.value, &topic.span);
             if topic.value == App::ERROR_TOPIC {
-                let fault = Fault::new(format!(
-                    "{who} reads topic `error`, and would read its own failures for ever"
-                ));
+                let fault = Fault::new(format!("{who} reads topic `error`, and would read its own failures for ever"));
                 let hint = "whatever it cannot process becomes another event on `error`; look at them with Kafka's tools, \
                             or from another app that has an error topic of its own";
                 reader.report(&topic.span, fault.note("an endless loop").hint(hint));
             }
         }
         for topic in &function.output {
-            if !is_hosts_own(
-                reader,
-                draft,
-                &who,
-                topic,
-                "to fail an event, return `reject` with a reason",
-            ) {
+            if !is_hosts_own(reader, draft, &who, topic, "to fail an event, return `reject` with a reason") {
                 check(&who, "writes to", &topic.value, &topic.span);
             }
         }
     }
     for route in &draft.routes {
         let who = format!("route `{}`", route.route.path);
-        let topic = Spanned {
-            value: route.route.topic.to_string(),
-            span: route.topic.clone(),
-        };
-        if !is_hosts_own(
-            reader,
-            draft,
-            &who,
-            &topic,
-            "give the route a topic that a function reads",
-        ) {
+        let topic = Spanned { value: route.route.topic.to_string(), span: route.topic.clone() };
+        if !is_hosts_own(reader, draft, &who, &topic, "give the route a topic that a function reads") {
             check(&who, "writes to", &topic.value, &topic.span);
         }
     }
@@ -89,10 +69,7 @@ fn is_hosts_own(reader: &Reader<'_>, draft: &Draft, who: &str, topic: &Spanned<S
     } else {
         return false;
     };
-    let fault = Fault::new(format!(
-        "{who} writes to topic `{}`, which is the host's own",
-        topic.value
-    ));
+    let fault = Fault::new(format!("{who} writes to topic `{}`, which is the host's own", topic.value));
     reader.report(&topic.span, fault.note("the host alone writes it").hint(hint));
     true
 }
@@ -102,18 +79,10 @@ fn hosts_own(draft: &Draft) -> BTreeMap<String, String> {
     let app = &draft.name.value;
     let changelog = |f: &Function, topic: &Spanned<String>| {
         let (function, topic) = (&f.function.name, &topic.value);
-        (
-            format!("{app}.{function}.{topic}.state"),
-            format!("the state of function `{function}` for `{topic}`"),
-        )
+        (format!("{app}.{function}.{topic}.state"), format!("the state of function `{function}` for `{topic}`"))
     };
-    let changelogs = draft
-        .functions
-        .iter()
-        .flat_map(|f| f.input.iter().map(move |topic| changelog(f, topic)));
-    changelogs
-        .chain([(format!("{app}.deployments"), "which versions are active".to_owned())])
-        .collect()
+    let changelogs = draft.functions.iter().flat_map(|f| f.input.iter().map(move |topic| changelog(f, topic)));
+    changelogs.chain([(format!("{app}.deployments"), "which versions are active".to_owned())]).collect()
 }
 
 fn topic_names_are_free(reader: &Reader<'_>, draft: &Draft) {
@@ -123,29 +92,15 @@ fn topic_names_are_free(reader: &Reader<'_>, draft: &Draft) {
         let name = &topic.name;
         if let Some(purpose) = own.get(&name.value) {
             let fault = Fault::new(format!("topic `{}` is the host's own", name.value));
-            reader.report(
-                &name.span,
-                fault
-                    .note(format!("it holds {purpose}"))
-                    .hint("give the topic another name"),
-            );
+            reader.report(&name.span, fault.note(format!("it holds {purpose}")).hint("give the topic another name"));
         }
         if let Some(other) = folded.insert(name.value.replace('.', "_"), topic) {
-            let fault = Fault::new(format!(
-                "Kafka takes `{}` and `{}` for one name",
-                other.name.value, name.value
-            ));
-            reader.report(
-                &name.span,
-                fault.note("`.` and `_` are the same in the names of its metrics"),
-            );
+            let fault = Fault::new(format!("Kafka takes `{}` and `{}` for one name", other.name.value, name.value));
+            reader.report(&name.span, fault.note("`.` and `_` are the same in the names of its metrics"));
         }
     }
     for (name, purpose) in own.iter().filter(|(name, _)| name.len() > 249) {
-        let fault = Fault::new(format!(
-            "the topic for {purpose} would have a name of {} characters",
-            name.len()
-        ));
+        let fault = Fault::new(format!("the topic for {purpose} would have a name of {} characters", name.len()));
         let hint = format!("Kafka takes 249: shorten the name of the topic or the function (`{name}`)");
         reader.report(&draft.name.span, fault.hint(hint));
     }
@@ -160,10 +115,7 @@ fn error_topic_is_fit(reader: &Reader<'_>, draft: &Draft) {
     let Some(largest) = largest_input(draft) else { return };
     let needed = largest.spec.message_bytes_max.saturating_mul(2);
     if needed > MESSAGE_BYTES_MAX {
-        let message = format!(
-            "topic `{}` has records too large for a function to read",
-            largest.name.value
-        );
+        let message = format!("topic `{}` has records too large for a function to read", largest.name.value);
         let note = format!("at most {}", size_text(MESSAGE_BYTES_MAX / 2));
         let hint = "an event that fails goes to the error topic whole, escaped, and no record is larger than 64MiB";
         let span = largest.message_bytes_max.as_ref().unwrap_or(&largest.name.span);
@@ -176,11 +128,7 @@ fn error_topic_is_fit(reader: &Reader<'_>, draft: &Draft) {
             "topic `error` cannot take what fails on `{}`: an error event holds the whole event, escaped",
             largest.name.value
         );
-        let note = format!(
-            "at least {}, twice the {} of its input",
-            size_text(needed),
-            message_text(&largest.spec)
-        );
+        let note = format!("at least {}, twice the {} of its input", size_text(needed), message_text(&largest.spec));
         let enough = size_text(needed.next_multiple_of(1 << 20));
         let hint =
             format!("write `max-message = \"{enough}\"`, or leave it out: twice the largest input is the default");
@@ -190,16 +138,8 @@ fn error_topic_is_fit(reader: &Reader<'_>, draft: &Draft) {
 
 /// The input topic with the largest records, but for `error` itself.
 pub(super) fn largest_input(draft: &Draft) -> Option<&Topic> {
-    let inputs: BTreeSet<&str> = draft
-        .functions
-        .iter()
-        .flat_map(|f| &f.input)
-        .map(|t| t.value.as_str())
-        .collect();
-    let read = draft
-        .topics
-        .iter()
-        .filter(|t| inputs.contains(t.name.value.as_str()) && !t.is_error());
+    let inputs: BTreeSet<&str> = draft.functions.iter().flat_map(|f| &f.input).map(|t| t.value.as_str()).collect();
+    let read = draft.topics.iter().filter(|t| inputs.contains(t.name.value.as_str()) && !t.is_error());
     read.max_by_key(|topic| topic.spec.message_bytes_max)
 }
 
@@ -209,10 +149,7 @@ fn routes_are_distinct(reader: &Reader<'_>, draft: &Draft) {
         let (method, path) = (&route.route.method, &route.route.path);
         if !seen.insert((method, path)) {
             let fault = Fault::new(format!("two routes serve {method} {path}"));
-            reader.report(
-                &route.path,
-                fault.note("the second one").hint("give one of them another path"),
-            );
+            reader.report(&route.path, fault.note("the second one").hint("give one of them another path"));
         }
     }
 }
@@ -231,16 +168,10 @@ fn bodies_fit(reader: &Reader<'_>, draft: &Draft) {
                 size_text(ENVELOPE_BYTES)
             );
             let note = format!("{} into {}", size_text(body), message_text(&topic.spec));
-            let span = if route.body_bytes_max == route.header {
-                &route.path
-            } else {
-                &route.body_bytes_max
-            };
+            let span = if route.body_bytes_max == route.header { &route.path } else { &route.body_bytes_max };
             reader.report(
                 span,
-                Fault::new(message)
-                    .note(note)
-                    .hint("lower `max-body`, or raise the topic's `max-message`"),
+                Fault::new(message).note(note).hint("lower `max-body`, or raise the topic's `max-message`"),
             );
         }
     }
@@ -248,27 +179,12 @@ fn bodies_fit(reader: &Reader<'_>, draft: &Draft) {
 
 fn schemas_are_there(reader: &Reader<'_>, draft: &Draft, schemas: &BTreeSet<String>, folder: &Path) {
     let known: Vec<&str> = schemas.iter().map(String::as_str).collect();
-    let topics = draft
-        .topics
-        .iter()
-        .filter_map(|t| Some((t.spec.schema.as_ref()?, t.schema.as_ref()?)));
-    let routes = draft
-        .routes
-        .iter()
-        .map(|r| (&r.route.body, &r.body))
-        .filter(|(name, _)| !name.is_empty());
+    let topics = draft.topics.iter().filter_map(|t| Some((t.spec.schema.as_ref()?, t.schema.as_ref()?)));
+    let routes = draft.routes.iter().map(|r| (&r.route.body, &r.body)).filter(|(name, _)| !name.is_empty());
     for (name, span) in topics.chain(routes).filter(|(name, _)| !schemas.contains(*name)) {
-        let fault = undeclared(
-            format!("there is no schema `{name}`"),
-            name,
-            &known,
-            "there is no schema at all",
-        );
+        let fault = undeclared(format!("there is no schema `{name}`"), name, &known, "there is no schema at all");
         let file = folder.join(format!("{name}.schema.json"));
-        let hint = format!(
-            "write {}; the folder of schemas is `schemas = \"…\"` at the top",
-            file.display()
-        );
+        let hint = format!("write {}; the folder of schemas is `schemas = \"…\"` at the top", file.display());
         reader.report(span, fault.hint(hint));
     }
 }

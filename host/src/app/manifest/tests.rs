@@ -26,9 +26,7 @@ input = ["orders"]
 const SCHEMAS: [&str; 3] = ["order", "order-received", "order-confirmed"];
 
 fn read(text: &str) -> Result<Manifest, Faults> {
-    parse(text, Path::new("shop/app.toml"), |_| {
-        Ok(SCHEMAS.map(String::from).into())
-    })
+    parse(text, Path::new("shop/app.toml"), |_| Ok(SCHEMAS.map(String::from).into()))
 }
 
 fn app(text: &str) -> App {
@@ -69,20 +67,14 @@ fn route_faults(from: &str, to: &str) -> String {
 fn smallest_app_has_defaults_for_all_the_rest() {
     let app = app(SMALL);
     let orders = &app.topics["orders"];
-    assert_eq!(
-        (orders.partitions, orders.replication, orders.message_bytes_max),
-        (6, None, 1_048_588)
-    );
+    assert_eq!((orders.partitions, orders.replication, orders.message_bytes_max), (6, None, 1_048_588));
     assert_eq!(orders.retention, Duration::from_secs(3 * 86_400));
     assert_eq!((orders.schema.as_deref(), orders.validate), (None, true));
     assert_eq!(app.topics["error"].message_bytes_max, 2 * 1_048_588);
     assert_eq!(app.workers.get("shop"), Some(&1));
     let stock = &app.functions[0];
     assert_eq!(stock.source, Source::Crate("shop/stock".into()));
-    assert_eq!(
-        (stock.limits, stock.retry, stock.from),
-        (Limits::default(), Retry::default(), From::Earliest)
-    );
+    assert_eq!((stock.limits, stock.retry, stock.from), (Limits::default(), Retry::default(), From::Earliest));
     assert_eq!(app.component_file(stock), Path::new("shop/build/stock.wasm"));
 }
 
@@ -121,24 +113,12 @@ fn every_key_is_read() {
     assert_eq!(manifest.schemas, Path::new("shop/../schemas"));
     assert_eq!(manifest.sources["stock"].spot.as_ref().map(|spot| spot.line), Some(26));
     let app = manifest.app;
-    assert_eq!(
-        app.workers.iter().map(|(g, w)| (g.as_str(), *w)).collect::<Vec<_>>(),
-        [("shop", 2), ("shop.stock", 4)]
-    );
+    assert_eq!(app.workers.iter().map(|(g, w)| (g.as_str(), *w)).collect::<Vec<_>>(), [("shop", 2), ("shop.stock", 4)]);
     let orders = &app.topics["orders"];
-    assert_eq!(
-        (orders.partitions, orders.replication, orders.message_bytes_max),
-        (3, Some(2), 2 << 20)
-    );
-    assert_eq!(
-        (orders.retention, orders.validate),
-        (Duration::from_secs(43_200), false)
-    );
+    assert_eq!((orders.partitions, orders.replication, orders.message_bytes_max), (3, Some(2), 2 << 20));
+    assert_eq!((orders.retention, orders.validate), (Duration::from_secs(43_200), false));
     let route = &app.routes[0];
-    assert_eq!(
-        (route.method.as_str(), route.path.as_str(), route.body_bytes_max),
-        ("PUT", "/orders", 1024)
-    );
+    assert_eq!((route.method.as_str(), route.path.as_str(), route.body_bytes_max), ("PUT", "/orders", 1024));
     let stock = &app.functions[0];
     assert_eq!(stock.source, Source::Component("shop/bin/stock.wasm".into()));
     assert_eq!(stock.config.get("a").map(String::as_str), Some("1"));
@@ -146,15 +126,8 @@ fn every_key_is_read() {
         (stock.limits.time, stock.limits.memory_bytes, stock.limits.output_bytes),
         (Duration::from_secs(1), 1 << 20, 2048)
     );
-    let retry = Retry {
-        attempts: 3,
-        backoff_min: Duration::from_millis(10),
-        backoff_max: Duration::from_secs(1),
-    };
-    assert_eq!(
-        (stock.retry, stock.from, stock.group.as_deref()),
-        (retry, From::Latest, Some("stock"))
-    );
+    let retry = Retry { attempts: 3, backoff_min: Duration::from_millis(10), backoff_max: Duration::from_secs(1) };
+    assert_eq!((stock.retry, stock.from, stock.group.as_deref()), (retry, From::Latest, Some("stock")));
 }
 
 #[test]
@@ -209,8 +182,5 @@ fn explanation_says_what_follows_too() {
 fn file_that_is_not_there_is_named() {
     let error = super::load(Path::new("no/such/app.toml")).unwrap_err().to_string();
     assert!(error.starts_with("error: no/such/app.toml cannot be read: "), "{error}");
-    assert!(
-        error.ends_with("hint: name the folder of an app, or its app.toml"),
-        "{error}"
-    );
+    assert!(error.ends_with("hint: name the folder of an app, or its app.toml"), "{error}");
 }

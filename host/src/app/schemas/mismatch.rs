@@ -27,10 +27,7 @@ impl Mismatch {
 
     /// A mismatch, cut to its limits.
     pub(super) fn new(pointer: String, detail: String) -> Self {
-        Self {
-            pointer: cut(pointer, Self::CHARS_MAX),
-            detail: cut(detail, Self::CHARS_MAX),
-        }
+        Self { pointer: cut(pointer, Self::CHARS_MAX), detail: cut(detail, Self::CHARS_MAX) }
     }
 }
 
@@ -53,10 +50,7 @@ pub(super) fn collect(error: &ValidationError<'_>, mismatches: &mut Vec<Mismatch
         }
         Kind::PropertyNames { error: inner } => {
             let name = inner.instance().as_str().unwrap_or_default();
-            mismatches.push(Mismatch::new(
-                beneath(pointer, name),
-                format!("this property's name: {}", say(inner)),
-            ));
+            mismatches.push(Mismatch::new(beneath(pointer, name), format!("this property's name: {}", say(inner))));
         }
         Kind::FalseSchema => mismatches.push(Mismatch::new(pointer.into(), "this must not be here".into())),
         _ => mismatches.push(Mismatch::new(pointer.into(), say(error))),

@@ -20,20 +20,11 @@ fn faults(files: &[(&str, &str)]) -> String {
 /// What does not fit one schema.
 fn mismatches(schema: &str, document: &str) -> Vec<Mismatch> {
     let schemas = Schemas::load(folder(&[("a", schema)]).path()).unwrap();
-    schemas
-        .get("a")
-        .unwrap()
-        .check_bytes(document.as_bytes())
-        .err()
-        .unwrap_or_default()
+    schemas.get("a").unwrap().check_bytes(document.as_bytes()).err().unwrap_or_default()
 }
 
 fn said(schema: &str, document: &str) -> String {
-    mismatches(schema, document)
-        .iter()
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join("\n")
+    mismatches(schema, document).iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
 const LINE: &str = r#"{
@@ -49,10 +40,7 @@ const LINE: &str = r#"{
 
 #[test]
 fn document_that_fits_has_no_mismatch() {
-    assert_eq!(
-        said(LINE, r#"{ "code": "P-1", "quantity": 3, "mail": "a@example.com" }"#),
-        ""
-    );
+    assert_eq!(said(LINE, r#"{ "code": "P-1", "quantity": 3, "mail": "a@example.com" }"#), "");
 }
 
 #[test]
@@ -76,10 +64,7 @@ fn answer_is_bounded_however_much_is_wrong() {
     let many: Vec<String> = (0..1000).map(|i| format!("\"k{i}\": 1")).collect();
     let wrong = mismatches(LINE, &format!("{{ {} }}", many.join(", ")));
     assert_eq!(wrong.len(), Mismatch::COUNT_MAX);
-    let list = mismatches(
-        r#"{ "items": { "type": "string" } }"#,
-        &format!("[{}1]", "1,".repeat(1000)),
-    );
+    let list = mismatches(r#"{ "items": { "type": "string" } }"#, &format!("[{}1]", "1,".repeat(1000)));
     assert_eq!(list.len(), Mismatch::COUNT_MAX);
 
     let long = "ü".repeat(100_000);
@@ -88,10 +73,7 @@ fn answer_is_bounded_however_much_is_wrong() {
         mismatches(LINE, &format!("{{ \"code\": \"P-1\", \"{long}\": 1 }}")),
     ] {
         assert_eq!(wrong.len(), 1);
-        assert!(
-            wrong[0].pointer.chars().count() + wrong[0].detail.chars().count() < 500,
-            "{wrong:?}"
-        );
+        assert!(wrong[0].pointer.chars().count() + wrong[0].detail.chars().count() < 500, "{wrong:?}");
         assert!(wrong[0].to_string().contains('…'), "{wrong:?}");
     }
 }

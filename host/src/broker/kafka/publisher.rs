@@ -104,9 +104,7 @@ fn undelivered(error: &KafkaError) -> PublishError {
         Code::InvalidDifferentRecord
         | Code::UnknownTopic
         | Code::UnknownTopicOrPartition
-        | Code::TopicAuthorizationFailed => {
-            PublishError::Away { cause: fault.boxed() }
-        }
+        | Code::TopicAuthorizationFailed => PublishError::Away { cause: fault.boxed() },
         // Time-outs and broken connections alike: it may have been stored just before.
         code if is_away(code) => PublishError::Unknown { cause: fault.boxed() },
         _ => PublishError::Unknown { cause: fault.boxed() },

@@ -51,32 +51,18 @@ impl Package {
     /// The package of a folder.
     pub(super) fn find(folder: &Path) -> anyhow::Result<Self> {
         let manifest = folder.join("Cargo.toml");
-        let manifest = manifest
-            .canonicalize()
-            .with_context(|| format!("{} is not there", manifest.display()))?;
+        let manifest = manifest.canonicalize().with_context(|| format!("{} is not there", manifest.display()))?;
         let output = Command::new("cargo")
             .args(["metadata", "--no-deps", "--format-version", "1", "--manifest-path"])
             .arg(&manifest)
             .current_dir(folder)
             .output()
             .context("cargo cannot be run: it comes with Rust, from https://rustup.rs")?;
-        anyhow::ensure!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stderr).trim().to_owned()
-        );
+        anyhow::ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr).trim().to_owned());
         let metadata: Metadata = serde_json::from_slice(&output.stdout).context("cargo metadata cannot be read")?;
-        let found = metadata
-            .packages
-            .into_iter()
-            .find(|package| package.manifest_path == manifest);
+        let found = metadata.packages.into_iter().find(|package| package.manifest_path == manifest);
         let package = found.with_context(|| format!("{} is no package", manifest.display()))?;
-        Ok(Self {
-            name: package.name,
-            id: package.id,
-            manifest,
-            workspace: metadata.workspace_root,
-        })
+        Ok(Self { name: package.name, id: package.id, manifest, workspace: metadata.workspace_root })
     }
 }
 
@@ -97,47 +83,28 @@ pub(super) fn build<'a>(packages: impl Iterator<Item = &'a Package>) -> Result<B
 fn build_workspace(workspace: &Path, ids: &BTreeSet<&str>) -> Result<BTreeMap<PathBuf, PathBuf>, Failure> {
     let mut cargo = Command::new("cargo");
     cargo
-        .args([
-            "build",
-            "--release",
-            "--target",
-            TARGET,
-            "--message-format=json-render-diagnostics",
-        ])
+        .args(["build", "--release", "--target", TARGET, "--message-format=json-render-diagnostics"])
         .args(ids.iter().flat_map(|id| ["--package", id]))
         .current_dir(workspace)
         .stdin(Stdio::null())
         .stdout(Stdio::piped());
     let mut child = cargo.spawn().context("cargo cannot be run").map_err(Failure::fault)?;
     let mut built = BTreeMap::new();
-    let lines = child
-        .stdout
-        .take()
-        .map(BufReader::new)
-        .into_iter()
-        .flat_map(BufRead::lines);
+    let lines = child.stdout.take().map(BufReader::new).into_iter().flat_map(BufRead::lines);
     for line in lines.map_while(Result::ok) {
         // What is no message is a build script's own talk.
         let Ok(message) = serde_json::from_str::<Message>(&line) else {
             continue;
         };
-        let component = message
-            .filenames
-            .into_iter()
-            .find(|file| file.extension().is_some_and(|e| e == "wasm"));
+        let component = message.filenames.into_iter().find(|file| file.extension().is_some_and(|e| e == "wasm"));
         if let (true, Some(component)) = (message.reason == "compiler-artifact", component) {
             built.insert(message.manifest_path, component);
         }
     }
-    let status = child
-        .wait()
-        .context("cargo cannot be waited for")
-        .map_err(Failure::fault)?;
+    let status = child.wait().context("cargo cannot be waited for").map_err(Failure::fault)?;
     match status.success() {
         true => Ok(built),
-        false => Err(Failure::fault(anyhow::anyhow!(
-            "cargo did not build the functions ({status})"
-        ))),
+        false => Err(Failure::fault(anyhow::anyhow!("cargo did not build the functions ({status})"))),
     }
 }
 
@@ -152,10 +119,7 @@ fn have_target(workspace: &Path) -> Result<(), Failure> {
         return Ok(());
     }
     talk(&format!("the target {TARGET} is missing: rustup target add {TARGET}"));
-    let added = Command::new("rustup")
-        .args(["target", "add", TARGET])
-        .current_dir(workspace)
-        .status();
+    let added = Command::new("rustup").args(["target", "add", TARGET]).current_dir(workspace).status();
     match added {
         Ok(status) if status.success() => Ok(()),
         _ => {

@@ -9,10 +9,7 @@ fn help(verbs: &[&str]) -> String {
     let mut command = Cli::command().term_width(100);
     command.build();
     let mut command = verbs.iter().fold(command, |command, verb| {
-        command
-            .find_subcommand(verb)
-            .cloned()
-            .unwrap_or_else(|| panic!("no verb {verb}"))
+        command.find_subcommand(verb).cloned().unwrap_or_else(|| panic!("no verb {verb}"))
     });
     let help = command.render_long_help().to_string();
     help.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")

@@ -29,11 +29,7 @@ struct Wanted {
 
 /// Every topic that the app needs.
 pub(super) fn names(app: &App) -> BTreeSet<String> {
-    app.topics
-        .keys()
-        .map(ToString::to_string)
-        .chain(app.changelogs().into_keys())
-        .collect()
+    app.topics.keys().map(ToString::to_string).chain(app.changelogs().into_keys()).collect()
 }
 
 /// Whether input topics get partitions added. Keys then map to other partitions than those that hold their state.
@@ -57,12 +53,7 @@ pub(super) fn plan(app: &App, existing: &[Topic], inputs: Inputs) -> Plan {
 /// The app's topics, then the changelogs. A changelog has the partitions that its input will have, whatever `app.toml`
 /// asks for.
 fn wanted(app: &App, existing: &BTreeMap<&str, &Topic>, inputs: Inputs) -> Vec<Wanted> {
-    let read: BTreeSet<&str> = app
-        .functions
-        .iter()
-        .flat_map(|f| &f.input)
-        .map(|topic| &**topic)
-        .collect();
+    let read: BTreeSet<&str> = app.functions.iter().flat_map(|f| &f.input).map(|topic| &**topic).collect();
     let topic = |(name, spec): (&Arc<str>, &TopicSpec)| Wanted {
         name: name.to_string(),
         partitions: match read.contains(&**name) {
@@ -88,11 +79,7 @@ fn wanted(app: &App, existing: &BTreeMap<&str, &Topic>, inputs: Inputs) -> Vec<W
             config: config(&[("cleanup.policy", "compact")]),
         })
     };
-    app.topics
-        .iter()
-        .map(topic)
-        .chain(app.changelogs().into_iter().filter_map(changelog))
-        .collect()
+    app.topics.iter().map(topic).chain(app.changelogs().into_iter().filter_map(changelog)).collect()
 }
 
 /// How many partitions an input topic has once the plan is done. Kafka takes none away.
@@ -105,35 +92,19 @@ fn input_partitions(name: &str, spec: &TopicSpec, existing: &BTreeMap<&str, &Top
 }
 
 fn config(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
-    pairs
-        .iter()
-        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-        .collect()
+    pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
 }
 
 impl Plan {
     fn add(&mut self, wanted: Wanted, existing: &BTreeMap<&str, &Topic>) {
-        let Wanted {
-            name,
-            partitions,
-            asked,
-            replication,
-            config,
-        } = wanted;
+        let Wanted { name, partitions, asked, replication, config } = wanted;
         let Some(topic) = existing.get(name.as_str()) else {
-            self.changes.push(TopicChange::Create {
-                name,
-                partitions,
-                replication,
-                config,
-            });
+            self.changes.push(TopicChange::Create { name, partitions, replication, config });
             return;
         };
         let has = topic.partitions;
         if has > asked {
-            self.warnings.push(format!(
-                "topic `{name}` has {has} partitions, not {asked}: Kafka takes none away"
-            ));
+            self.warnings.push(format!("topic `{name}` has {has} partitions, not {asked}: Kafka takes none away"));
         }
         if partitions < asked {
             self.warnings.push(format!(
@@ -148,10 +119,7 @@ impl Plan {
             ));
         }
         if has < partitions {
-            self.changes.push(TopicChange::Grow {
-                name: name.clone(),
-                partitions,
-            });
+            self.changes.push(TopicChange::Grow { name: name.clone(), partitions });
         }
         let differs = |(key, value): &(String, String)| topic.config.get(key) != Some(value);
         let config: BTreeMap<String, String> = config.into_iter().filter(differs).collect();
@@ -171,15 +139,9 @@ fn uneven_groups(app: &App, existing: &BTreeMap<&str, &Topic>, inputs: Inputs) -
                 Some((input_partitions(input, spec, existing, inputs), input.to_string()))
             })
             .collect();
-        let differing: Vec<String> = counts
-            .iter()
-            .map(|(count, topic)| format!("`{topic}` {count}"))
-            .collect();
+        let differing: Vec<String> = counts.iter().map(|(count, topic)| format!("`{topic}` {count}")).collect();
         (counts.len() > 1).then(|| {
-            format!(
-                "group `{group}` needs as many partitions in each topic it reads, but {}",
-                differing.join(", ")
-            )
+            format!("group `{group}` needs as many partitions in each topic it reads, but {}", differing.join(", "))
         })
     };
     app.groups().into_iter().filter_map(uneven).collect()

@@ -46,10 +46,7 @@ fn target(body: &Value, event: Option<&Value>, id: &str) -> Target {
 
 fn schema(id: &str, rest: &Value) -> Value {
     let mut schema = serde_json::json!({ "$id": format!("fnhost:/schemas/{id}.schema.json") });
-    schema
-        .as_object_mut()
-        .unwrap()
-        .extend(rest.as_object().unwrap().clone());
+    schema.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
     schema
 }
 
@@ -62,14 +59,7 @@ fn now() -> SystemTime {
 }
 
 fn event(target: &Target, key: Option<&str>, body: &str) -> String {
-    String::from_utf8(
-        compose(target, key, body.as_bytes(), now())
-            .unwrap()
-            .record
-            .value
-            .unwrap(),
-    )
-    .unwrap()
+    String::from_utf8(compose(target, key, body.as_bytes(), now()).unwrap().record.value.unwrap()).unwrap()
 }
 
 fn problem(target: &Target, body: &str) -> Value {
@@ -83,10 +73,7 @@ fn a_body_becomes_a_cloud_event_keyed_by_its_id() {
     assert_eq!(composed.record.key.as_deref(), Some(composed.id.as_bytes()));
     assert_eq!(&*composed.record.topic, "order-received");
     assert_eq!(composed.record.partition, None);
-    let header = Header {
-        name: "content-type".to_owned(),
-        value: Some(b"application/cloudevents+json".to_vec()),
-    };
+    let header = Header { name: "content-type".to_owned(), value: Some(b"application/cloudevents+json".to_vec()) };
     assert_eq!(composed.record.headers, [header]);
 }
 
@@ -144,32 +131,19 @@ fn an_event_that_does_not_fit_its_topic_is_refused_where_the_body_is_at_fault() 
         "time": { "maxLength": 3 },
         "data": { "properties": { "order": { "properties": { "note": { "type": "string" } } } } },
     } });
-    let problem = problem(
-        &target(&open(), Some(&schema("event", &fit)), "/id"),
-        r#"{"id":"12345","note":1}"#,
-    );
+    let problem = problem(&target(&open(), Some(&schema("event", &fit)), "/id"), r#"{"id":"12345","note":1}"#);
     assert_eq!(problem["status"], 422);
-    let mut errors: Vec<_> = problem["errors"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|e| (&e["pointer"], &e["detail"]))
-        .collect();
+    let mut errors: Vec<_> =
+        problem["errors"].as_array().unwrap().iter().map(|e| (&e["pointer"], &e["detail"])).collect();
     errors.sort_by_key(|(pointer, _)| pointer.as_str());
     assert_eq!(errors.len(), 3);
-    assert!(
-        errors[0].1.as_str().unwrap().starts_with("the event's /time: "),
-        "{errors:?}"
-    );
+    assert!(errors[0].1.as_str().unwrap().starts_with("the event's /time: "), "{errors:?}");
     assert_eq!((errors[1].0, errors[2].0), (&Value::from("/id"), &Value::from("/note")));
 }
 
 #[test]
 fn a_body_is_held_against_its_own_schema_too() {
-    let body = schema(
-        "body",
-        &serde_json::json!({ "properties": { "note": { "maximum": 1 } } }),
-    );
+    let body = schema("body", &serde_json::json!({ "properties": { "note": { "maximum": 1 } } }));
     let problem = problem(&target(&body, None, "/id"), BODY);
     assert_eq!(problem["title"], "the order does not fit its schema");
     assert_eq!(problem["errors"][0]["pointer"], "/note");

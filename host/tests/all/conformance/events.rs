@@ -21,12 +21,7 @@ fn written_every_way(world: &World, config: &[(&str, &str)], records: &[Record])
             }
         },
         |world, records| {
-            world
-                .broker
-                .exclusive(&world.name("writer"))
-                .unwrap()
-                .write(&records)
-                .unwrap();
+            world.broker.exclusive(&world.name("writer")).unwrap().write(&records).unwrap();
         },
         |world, records| drop(world.member_with_an_event().commit(records)),
     ];

@@ -25,12 +25,7 @@ impl World {
         let app = unique("app");
         let broker = fixture.process(&app);
         let publisher = broker.publisher().unwrap();
-        Self {
-            broker,
-            app,
-            fixture,
-            publisher,
-        }
+        Self { broker, app, fixture, publisher }
     }
 
     /// Another process of the same app.
@@ -111,10 +106,7 @@ impl World {
     pub(crate) fn publish_values(&self, topic: &Arc<str>, partition: i32, values: &[&str]) {
         block_on(async {
             for value in values {
-                self.publisher
-                    .publish(record_to(topic, partition, value))
-                    .await
-                    .unwrap();
+                self.publisher.publish(record_to(topic, partition, value)).await.unwrap();
             }
         });
     }

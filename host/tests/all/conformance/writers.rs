@@ -120,10 +120,7 @@ pub(super) fn a_publisher_refuses_a_null_key_on_a_compacted_topic_and_stores_the
 
 pub(super) fn a_record_for_a_topic_that_is_not_there_is_known_not_to_be_stored(world: &World) {
     let refused = world.publish(record(&world.name("missing").into(), "a", "a"));
-    let is_known = matches!(
-        &refused,
-        Err(PublishError::Refused { too_large: false, .. } | PublishError::Away { .. })
-    );
+    let is_known = matches!(&refused, Err(PublishError::Refused { too_large: false, .. } | PublishError::Away { .. }));
     assert!(is_known, "{refused:?}");
 }
 

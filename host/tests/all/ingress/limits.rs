@@ -60,9 +60,7 @@ fn a_client_that_leaves_within_its_body_is_counted() {
     drop(client);
     eventually("the request's count", || {
         let text = door.metrics.render();
-        [400, 499]
-            .iter()
-            .any(|s| text.contains(&format!(r#"{{route="{ROUTE}",status="{s}"}} 1"#)))
+        [400, 499].iter().any(|s| text.contains(&format!(r#"{{route="{ROUTE}",status="{s}"}} 1"#)))
     });
     assert_eq!(door.stored(), []);
 }
@@ -72,20 +70,11 @@ fn a_request_that_a_drain_cuts_is_counted() {
     let door = Door::with(Options::default(), SHORT);
     let mut client = door.listening.client();
     client.send(
-        request("POST", "/orders", "expect: 100-continue\r\n", &order())
-            .split_inclusive("\r\n\r\n")
-            .next()
-            .unwrap(),
+        request("POST", "/orders", "expect: 100-continue\r\n", &order()).split_inclusive("\r\n\r\n").next().unwrap(),
     );
     assert_eq!(client.answer().unwrap().status, 100);
     let metrics = Arc::clone(&door.metrics);
-    assert_eq!(
-        door.listening.stop().drained(),
-        Drained {
-            connections: 1,
-            requests: 0
-        }
-    );
+    assert_eq!(door.listening.stop().drained(), Drained { connections: 1, requests: 0 });
     let line = format!(r#"fnhost_ingress_requests_total{{route="{ROUTE}",status="499"}} 1"#);
     assert!(metrics.render().contains(&line), "{}", metrics.render());
 }
@@ -96,10 +85,7 @@ fn a_broker_that_says_nothing_is_given_up_on() {
     let (fate, _held) = held();
     door.next(fate);
     let answer = door.post(&order(), "");
-    assert_eq!(
-        status_and_title(&answer),
-        (504, "the broker did not answer in time".to_owned())
-    );
+    assert_eq!(status_and_title(&answer), (504, "the broker did not answer in time".to_owned()));
 }
 
 #[test]
@@ -125,12 +111,7 @@ fn a_body_that_comes_too_slowly_is_refused() {
 fn headers_that_are_too_large_are_refused() {
     let door = door(|options| options.server.header_bytes_max = 1024);
     let mut client = door.listening.client();
-    client.send(request(
-        "POST",
-        "/orders",
-        &format!("x: {}\r\n", "y".repeat(1024)),
-        &order(),
-    ));
+    client.send(request("POST", "/orders", &format!("x: {}\r\n", "y".repeat(1024)), &order()));
     assert_eq!(client.answer().unwrap().status, 431);
     let many: String = (0..101).map(|n| format!("x{n}: y\r\n")).collect();
     let mut client = door.listening.client();
@@ -141,11 +122,7 @@ fn headers_that_are_too_large_are_refused() {
 #[test]
 fn what_is_not_http_is_refused() {
     let door = door(|_| {});
-    for bytes in [
-        "\u{16}\u{3}\u{1}\u{2}\u{0}\u{1}",
-        "GET / HTTP/9.9\r\n\r\n",
-        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-    ] {
+    for bytes in ["\u{16}\u{3}\u{1}\u{2}\u{0}\u{1}", "GET / HTTP/9.9\r\n\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"] {
         let mut client = door.listening.client();
         client.send(bytes);
         assert!(client.answer().is_none_or(|answer| answer.status == 400), "{bytes:?}");
@@ -290,12 +267,6 @@ fn a_drain_ends_at_its_deadline_and_says_what_it_cut() {
     let mut client = door.listening.client();
     client.send(request("POST", "/orders", "", &order()));
     door.arrival();
-    assert_eq!(
-        door.listening.stop().drained(),
-        Drained {
-            connections: 1,
-            requests: 1
-        }
-    );
+    assert_eq!(door.listening.stop().drained(), Drained { connections: 1, requests: 1 });
     assert!(client.answer().is_none());
 }

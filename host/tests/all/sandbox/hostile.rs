@@ -79,13 +79,7 @@ fn same_value_many_times(count: u32, bytes: u32) -> String {
 fn exports_beside_the_handler_are_tolerated() {
     let effects = completed(run_module(&module(&same_value_many_times(2, 10))));
     assert_eq!(effects.outputs.len(), 2);
-    assert_eq!(
-        (
-            &*effects.outputs[1].topic,
-            effects.outputs[1].value.as_ref().unwrap().len()
-        ),
-        ("out", 10)
-    );
+    assert_eq!((&*effects.outputs[1].topic, effects.outputs[1].value.as_ref().unwrap().len()), ("out", 10));
 }
 
 /// The most memory that this process ever had, in bytes.
@@ -124,11 +118,7 @@ fn a_topic_that_is_no_text_is_a_trap() {
 
 #[test]
 fn a_result_of_an_unknown_kind_is_a_trap() {
-    assert_failed(
-        run_module(&module("(i32.store8 (i32.const 16) (i32.const 7)) (i32.const 16)")),
-        Class::Trapped,
-        "",
-    );
+    assert_failed(run_module(&module("(i32.store8 (i32.const 16) (i32.const 7)) (i32.const 16)")), Class::Trapped, "");
 }
 
 #[test]
@@ -142,11 +132,7 @@ fn a_place_for_the_event_outside_the_memory_is_a_trap() {
 #[test]
 fn a_stack_without_end_is_a_trap() {
     let recursion = "(func $again (call $again) (call $again))";
-    let outcome = run_module(&with_parts(
-        "(call $again) (i32.const 16)",
-        "(i32.const 4096)",
-        recursion,
-    ));
+    let outcome = run_module(&with_parts("(call $again) (i32.const 16)", "(i32.const 4096)", recursion));
     assert_failed(outcome, Class::Trapped, "call stack exhausted");
 }
 
@@ -165,11 +151,7 @@ fn code_that_runs_before_the_handler_is_bounded_too() {
 #[test]
 fn a_place_for_the_event_that_never_comes_is_waited_for_no_longer_than_the_limit() {
     let endless = "(loop $ever (br $ever)) (i32.const 0)";
-    assert_failed(
-        run_module(&with_parts("(i32.const 16)", endless, "")),
-        Class::TimedOut,
-        "2s",
-    );
+    assert_failed(run_module(&with_parts("(i32.const 16)", endless, "")), Class::TimedOut, "2s");
 }
 
 #[test]

@@ -92,10 +92,7 @@ fn an_event_arrives_whole() {
 
 #[test]
 fn nulls_duplicate_headers_and_bytes_that_are_no_text_pass_through() {
-    let header = |name: &str, value: Option<&[u8]>| Header {
-        name: name.into(),
-        value: value.map(<[u8]>::to_vec),
-    };
+    let header = |name: &str, value: Option<&[u8]>| Header { name: name.into(), value: value.map(<[u8]>::to_vec) };
     let headers = vec![
         header("h", Some(b"1")),
         header("h", Some(&[0xff, 0, 0xfe])),
@@ -120,11 +117,7 @@ fn nulls_duplicate_headers_and_bytes_that_are_no_text_pass_through() {
 
     let published = completed(run("null out"));
     assert_eq!((&published.outputs[0].key, &published.outputs[0].value), (&None, &None));
-    let values: Vec<_> = published.outputs[0]
-        .headers
-        .iter()
-        .map(|h| h.value.as_deref())
-        .collect();
+    let values: Vec<_> = published.outputs[0].headers.iter().map(|h| h.value.as_deref()).collect();
     assert_eq!(values, [Some(b"1".as_slice()), Some(b"2"), None, Some(b"")]);
 }
 
@@ -142,11 +135,7 @@ fn nothing_of_one_event_is_left_for_the_next() {
     let first = run(probe);
     run("set left behind; allocate 1000000; log 100; print 1000; sleep 5; fold out");
     failed(run("set left behind; panic"));
-    failed(
-        case("set left behind; loop")
-            .with(|case| case.function.limits.time = Duration::from_millis(5))
-            .run(),
-    );
+    failed(case("set left behind; loop").with(|case| case.function.limits.time = Duration::from_millis(5)).run());
     assert_eq!(run(probe), first);
 }
 

@@ -61,11 +61,7 @@ fn what_is_no_webassembly_is_refused() {
 
 #[test]
 fn a_core_module_is_refused_with_the_command_that_makes_a_component() {
-    assert_refused(
-        &component("(module)"),
-        "core WebAssembly module",
-        "cargo build --release --target wasm32-wasip2",
-    );
+    assert_refused(&component("(module)"), "core WebAssembly module", "cargo build --release --target wasm32-wasip2");
 }
 
 #[test]
@@ -82,10 +78,7 @@ fn a_large_file_is_refused_without_being_read() {
     // 200 MB that take no room on the disk.
     File::create(&path).unwrap().set_len(200_000_000).unwrap();
     let error = sandbox().load_file(&path).err().unwrap();
-    assert_eq!(
-        error.to_string(),
-        "it is too large: 200000000 bytes, and 67108864 is the most"
-    );
+    assert_eq!(error.to_string(), "it is too large: 200000000 bytes, and 67108864 is the most");
     assert!(error.hint().unwrap().contains("strip"));
 }
 
@@ -100,17 +93,9 @@ fn a_damaged_component_is_refused() {
 
 #[test]
 fn a_component_without_the_handler_is_refused() {
-    assert_refused(
-        &component("(component)"),
-        "it does not export fnhost:function/handler@0.1.0",
-        "wit/function.wit",
-    );
+    assert_refused(&component("(component)"), "it does not export fnhost:function/handler@0.1.0", "wit/function.wit");
     let other = r#"(component (instance $i) (export "fnhost:function/handler@0.2.0" (instance $i)))"#;
-    assert_refused(
-        &component(other),
-        "but fnhost:function/handler@0.2.0",
-        "wit/function.wit",
-    );
+    assert_refused(&component(other), "but fnhost:function/handler@0.2.0", "wit/function.wit");
     let empty = r#"(component (instance $i) (export "fnhost:function/handler@0.1.0" (instance $i)))"#;
     assert_refused(&component(empty), "it does not fit the contract", "wit/function.wit");
 }
@@ -127,22 +112,10 @@ fn importing(import: &str) -> Vec<u8> {
 #[test]
 fn an_import_that_is_not_for_functions_is_refused_by_name() {
     for import in ["wasi:sockets/tcp@0.2.3", "wasi:http/outgoing-handler@0.2.0"] {
-        assert_refused(
-            &importing(import),
-            &format!("it imports {import}: functions have no network"),
-            "topic",
-        );
+        assert_refused(&importing(import), &format!("it imports {import}: functions have no network"), "topic");
     }
-    assert_refused(
-        &importing("wasi:keyvalue/store@0.2.0"),
-        "it imports wasi:keyvalue/store@0.2.0",
-        "wit/function.wit",
-    );
-    assert_refused(
-        &importing("fnhost:function/state@0.9.0"),
-        "another version",
-        "wit/function.wit",
-    );
+    assert_refused(&importing("wasi:keyvalue/store@0.2.0"), "it imports wasi:keyvalue/store@0.2.0", "wit/function.wit");
+    assert_refused(&importing("fnhost:function/state@0.9.0"), "another version", "wit/function.wit");
 }
 
 #[test]
@@ -173,19 +146,11 @@ mod cache {
     use super::*;
 
     fn cached(folder: &Path) -> Arc<Sandbox> {
-        Sandbox::new(&Options {
-            cache: Some(folder.to_owned()),
-            instances_max: 1,
-            ..Options::default()
-        })
-        .unwrap()
+        Sandbox::new(&Options { cache: Some(folder.to_owned()), instances_max: 1, ..Options::default() }).unwrap()
     }
 
     fn files(folder: &Path) -> Vec<std::path::PathBuf> {
-        fs::read_dir(folder)
-            .unwrap()
-            .map(|entry| entry.unwrap().path())
-            .collect()
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect()
     }
 
     #[track_caller]
@@ -206,11 +171,7 @@ mod cache {
 
         let written = fs::metadata(&kept[0]).unwrap().modified().unwrap();
         assert_works(&cached(&folder));
-        assert_eq!(
-            fs::metadata(&kept[0]).unwrap().modified().unwrap(),
-            written,
-            "it was compiled again"
-        );
+        assert_eq!(fs::metadata(&kept[0]).unwrap().modified().unwrap(), written, "it was compiled again");
     }
 
     #[test]
@@ -224,13 +185,7 @@ mod cache {
         flipped[good.len() / 2] ^= 1;
         let mut magic = good.clone();
         magic[0] ^= 1;
-        for bad in [
-            &flipped,
-            &magic,
-            &good[..good.len() - 1].to_vec(),
-            &good[..20].to_vec(),
-            &vec![],
-        ] {
+        for bad in [&flipped, &magic, &good[..good.len() - 1].to_vec(), &good[..20].to_vec(), &vec![]] {
             fs::write(&path, bad).unwrap();
             assert_works(&cached(&folder));
             assert_eq!(fs::read(&path).unwrap().len(), good.len(), "it was written anew");

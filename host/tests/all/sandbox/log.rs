@@ -31,13 +31,7 @@ fn logged(case: &Case) -> (Outcome, Vec<String>) {
         .finish();
     let outcome = tracing::subscriber::with_default(subscriber, || case.run());
     let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
-    (
-        outcome,
-        text.lines()
-            .filter(|line| line.contains(" function: "))
-            .map(|line| line.trim().to_owned())
-            .collect(),
-    )
+    (outcome, text.lines().filter(|line| line.contains(" function: ")).map(|line| line.trim().to_owned()).collect())
 }
 
 #[test]
@@ -61,11 +55,7 @@ fn a_flood_of_lines_is_cut_off_and_counted() {
     completed(outcome);
     assert_eq!(lines.len(), 65);
     assert!(lines[63].contains("line 63"), "{}", lines[63]);
-    assert!(
-        lines[64].contains("lines were left out") && lines[64].contains("lines=4936"),
-        "{}",
-        lines[64]
-    );
+    assert!(lines[64].contains("lines were left out") && lines[64].contains("lines=4936"), "{}", lines[64]);
 }
 
 #[test]
@@ -88,11 +78,7 @@ fn ten_megabytes_on_stdout_are_shown_in_part_and_fail_nothing() {
     assert_eq!(report(outcome), "done");
     let shown: usize = lines.iter().map(String::len).sum();
     assert!((60_000..200_000).contains(&shown), "{shown}");
-    assert!(
-        lines[0].starts_with("DEBUG function: ") && lines[0].contains(r#"stream="stdout""#),
-        "{}",
-        lines[0]
-    );
+    assert!(lines[0].starts_with("DEBUG function: ") && lines[0].contains(r#"stream="stdout""#), "{}", lines[0]);
     assert!(lines.last().unwrap().contains("left out"), "{:?}", lines.last());
 }
 
@@ -101,8 +87,5 @@ fn stderr_is_shown_as_well_and_no_line_runs_into_the_next() {
     let (outcome, lines) = logged(&case("eprint 250"));
     completed(outcome);
     assert_eq!(lines.len(), 3, "{lines:?}");
-    assert!(
-        lines.iter().all(|line| line.contains(r#"stream="stderr""#)),
-        "{lines:?}"
-    );
+    assert!(lines.iter().all(|line| line.contains(r#"stream="stderr""#)), "{lines:?}");
 }

@@ -8,13 +8,7 @@ fn outputs_come_in_order_with_what_they_hold() {
     let seen: Vec<_> = effects
         .outputs
         .iter()
-        .map(|o| {
-            (
-                &*o.topic,
-                o.key.as_deref(),
-                o.value.as_deref().map(String::from_utf8_lossy),
-            )
-        })
+        .map(|o| (&*o.topic, o.key.as_deref(), o.value.as_deref().map(String::from_utf8_lossy)))
         .collect();
     assert_eq!(
         seen,
@@ -30,20 +24,12 @@ fn outputs_come_in_order_with_what_they_hold() {
 fn an_undeclared_topic_fails_the_event_by_name() {
     assert_failed(run("emit out fine; emit in loop"), Class::UndeclaredTopic, "`in`");
     assert_failed(run("emit Out x"), Class::UndeclaredTopic, "`Out`");
-    assert_failed(
-        run(&format!("emit {} x", "t".repeat(5000))),
-        Class::UndeclaredTopic,
-        "ttt…`",
-    );
+    assert_failed(run(&format!("emit {} x", "t".repeat(5000))), Class::UndeclaredTopic, "ttt…`");
 }
 
 #[test]
 fn outputs_up_to_the_limit_are_published() {
-    assert_eq!(
-        completed(run("size out 262141")).outputs.len(),
-        1,
-        "with its key of 3 bytes it is 256 KiB"
-    );
+    assert_eq!(completed(run("size out 262141")).outputs.len(), 1, "with its key of 3 bytes it is 256 KiB");
     assert_eq!(completed(run("count out 1024")).outputs.len(), 1024);
 }
 
@@ -63,13 +49,6 @@ fn too_many_records_fail_the_event() {
 
 #[test]
 fn what_a_guest_asks_for_is_what_the_host_hears() {
-    assert_failed(
-        run("emit out lost; set a b; reject no such customer"),
-        Class::Rejected,
-        "no such customer",
-    );
-    assert_eq!(
-        run("emit out lost; set a b; retry later please"),
-        Outcome::RetryAsked("later please".into())
-    );
+    assert_failed(run("emit out lost; set a b; reject no such customer"), Class::Rejected, "no such customer");
+    assert_eq!(run("emit out lost; set a b; retry later please"), Outcome::RetryAsked("later please".into()));
 }

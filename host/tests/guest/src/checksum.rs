@@ -6,9 +6,7 @@ pub const FNV_START: u64 = 0xcbf2_9ce4_8422_2325;
 /// The checksum after `value`, when it was `before`: FNV-1a over 64 bits. It depends on the order of values.
 #[must_use]
 pub fn checksum(before: u64, value: &[u8]) -> u64 {
-    value.iter().fold(before, |sum, byte| {
-        (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    })
+    value.iter().fold(before, |sum, byte| (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 #[cfg(test)]

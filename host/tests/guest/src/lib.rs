@@ -100,11 +100,7 @@ fn run(step: &Step<'_>, event: &Event, outputs: &mut Outputs<'_>) -> Result<(), 
         || misbehave::run(step)?
         || world::run(step, outputs)?
         || memory::run(step, event, outputs)?;
-    if known {
-        Ok(())
-    } else {
-        Err(Failure::reject(format!("unknown step `{}`", step.command)))
-    }
+    if known { Ok(()) } else { Err(Failure::reject(format!("unknown step `{}`", step.command))) }
 }
 
 #[cfg(target_family = "wasm")]
@@ -122,10 +118,7 @@ mod tests {
             timestamp: Some(7),
             key: Some(b"k".to_vec()),
             value: Some(value.into()),
-            headers: vec![Header {
-                name: "h".into(),
-                value: None,
-            }],
+            headers: vec![Header { name: "h".into(), value: None }],
         }
     }
 
@@ -141,19 +134,13 @@ mod tests {
     #[test]
     fn a_script_in_json_does_what_the_plain_one_does() {
         let plain = Component::handle(event("emit a x; reject because"));
-        assert_eq!(
-            Component::handle(event(r#"{"do": "emit a x; reject because", "padding": [1]}"#)),
-            plain
-        );
+        assert_eq!(Component::handle(event(r#"{"do": "emit a x; reject because", "padding": [1]}"#)), plain);
         assert_eq!(plain, Err(Failure::Reject("because".into())));
     }
 
     #[test]
     fn unknown_steps_are_rejected_by_name() {
-        assert_eq!(
-            Component::handle(event("dance")),
-            Err(Failure::Reject("unknown step `dance`".into()))
-        );
+        assert_eq!(Component::handle(event("dance")), Err(Failure::Reject("unknown step `dance`".into())));
     }
 
     #[test]

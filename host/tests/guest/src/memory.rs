@@ -16,10 +16,7 @@ pub(crate) fn run(step: &Step<'_>, event: &Event, outputs: &mut Outputs<'_>) -> 
         "set-key-size" => state::set(&vec![b'x'; step.number(0)?], b"x"),
         "set-many" => {
             for number in 0..step.number::<u32>(1)? {
-                state::set(
-                    format!("{}{number:04}", step.word(0)?).as_bytes(),
-                    number.to_string().as_bytes(),
-                );
+                state::set(format!("{}{number:04}", step.word(0)?).as_bytes(), number.to_string().as_bytes());
             }
         }
         "get" => {
@@ -42,12 +39,7 @@ pub(crate) fn run(step: &Step<'_>, event: &Event, outputs: &mut Outputs<'_>) -> 
             outputs.report(step.word(0)?, pairs.join(" "));
         }
         "scan-all" => outputs.report(step.word(0)?, count(prefix(step)?).to_string()),
-        "fold" => fold(
-            step.word(0)?,
-            event,
-            event.value.as_deref().unwrap_or_default(),
-            outputs,
-        )?,
+        "fold" => fold(step.word(0)?, event, event.value.as_deref().unwrap_or_default(), outputs)?,
         "fold-text" => fold(step.word(0)?, event, step.text_after(1).as_bytes(), outputs)?,
         "allocate-all" => {
             let mut held: Vec<Vec<u8>> = vec![];

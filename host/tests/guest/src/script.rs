@@ -55,8 +55,7 @@ impl<'a> Step<'a> {
     /// That word as a number.
     pub(crate) fn number<T: FromStr>(&self, index: usize) -> Result<T, Failure> {
         let word = self.word(index)?;
-        word.parse()
-            .map_err(|_| Failure::reject(format!("step `{}`: `{word}` is no number here", self.command)))
+        word.parse().map_err(|_| Failure::reject(format!("step `{}`: `{word}` is no number here", self.command)))
     }
 }
 

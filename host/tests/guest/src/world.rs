@@ -30,10 +30,7 @@ pub(crate) fn run(step: &Step<'_>, outputs: &mut Outputs<'_>) -> Result<bool, Fa
         "open" => outputs.report(step.word(0)?, told("opened", File::open(step.text_after(1)))),
         "write" => outputs.report(step.word(0)?, told("opened", File::create(step.text_after(1)))),
         #[cfg(feature = "network")]
-        "connect" => outputs.report(
-            step.word(0)?,
-            told("connected", std::net::TcpStream::connect(step.word(1)?)),
-        ),
+        "connect" => outputs.report(step.word(0)?, told("connected", std::net::TcpStream::connect(step.word(1)?))),
         "stdin" => {
             let mut bytes = vec![];
             let report = match io::stdin().read_to_end(&mut bytes) {
@@ -50,14 +47,7 @@ pub(crate) fn run(step: &Step<'_>, outputs: &mut Outputs<'_>) -> Result<bool, Fa
             }
         }
         "log-levels" => {
-            for level in [
-                Level::Trace,
-                Level::Debug,
-                Level::Info,
-                Level::Warn,
-                Level::Error,
-                Level::Critical,
-            ] {
+            for level in [Level::Trace, Level::Debug, Level::Info, Level::Warn, Level::Error, Level::Critical] {
                 log(level, "guest", step.text());
             }
         }
@@ -78,22 +68,13 @@ pub(crate) fn run(step: &Step<'_>, outputs: &mut Outputs<'_>) -> Result<bool, Fa
 
 fn clocks() -> String {
     let first = Instant::now();
-    let wall = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
+    let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     format!("{} {}", wall.as_millis(), first.elapsed().as_nanos())
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the host's tests want to know what a function sees of it"
-)]
+#[expect(clippy::disallowed_methods, reason = "the host's tests want to know what a function sees of it")]
 fn environment() -> String {
-    format!(
-        "{:?} {:?}",
-        std::env::vars().collect::<Vec<_>>(),
-        std::env::args().collect::<Vec<_>>()
-    )
+    format!("{:?} {:?}", std::env::vars().collect::<Vec<_>>(), std::env::args().collect::<Vec<_>>())
 }
 
 fn told<T>(done: &str, result: io::Result<T>) -> String {
@@ -107,8 +88,7 @@ fn print(mut to: impl Write, bytes: usize) -> Result<(), Failure> {
     let line = [[b'x'; 99].as_slice(), b"\n"].concat();
     let mut left = bytes;
     while let Some(part) = line.get(..left.min(line.len())).filter(|part| !part.is_empty()) {
-        to.write_all(part)
-            .map_err(|error| Failure::reject(format!("cannot print: {error}")))?;
+        to.write_all(part).map_err(|error| Failure::reject(format!("cannot print: {error}")))?;
         left -= part.len();
     }
     Ok(())

@@ -24,22 +24,14 @@ pub(in crate::app::manifest) struct Function {
 const TRIES_MAX: Duration = Duration::from_secs(60);
 
 pub(super) fn read(section: &Section<'_>, name: Spanned<String>, root: &Path) -> Function {
-    section.only(&[
-        "source", "input", "output", "config", "limits", "retry", "group", "from",
-    ]);
+    section.only(&["source", "input", "output", "config", "limits", "retry", "group", "from"]);
     check_name(section, "a function", &name.value, &name.span);
     let source = section.required("source", "a crate beside app.toml, or a .wasm file");
-    let source = source.unwrap_or_else(|| Spanned {
-        value: name.value.clone(),
-        span: name.span.clone(),
-    });
+    let source = source.unwrap_or_else(|| Spanned { value: name.value.clone(), span: name.span.clone() });
     let input = section.strings("input");
     if input.is_empty() {
         let fault = Fault::new(format!("{} reads no topic", section.title));
-        section.reader.report(
-            &section.key_span("input"),
-            fault.hint("add `input = [\"…\"]`: the topics it handles"),
-        );
+        section.reader.report(&section.key_span("input"), fault.hint("add `input = [\"…\"]`: the topics it handles"));
     }
     let output = section.strings("output");
     let group = section.string("group");
@@ -60,9 +52,7 @@ pub(super) fn read(section: &Section<'_>, name: Spanned<String>, root: &Path) ->
             from: from(section),
             name: name.value,
         },
-        from: section
-            .item("from")
-            .map_or_else(|| name.span.clone(), |item| section.value_span("from", item)),
+        from: section.item("from").map_or_else(|| name.span.clone(), |item| section.value_span("from", item)),
         source: source.span,
         input,
         output,
@@ -92,9 +82,7 @@ fn from(section: &Section<'_>) -> From {
         Some(from) if from.value == "latest" => From::Latest,
         Some(from) => {
             let fault = Fault::new(format!("{} cannot begin from `{}`", section.title, from.value));
-            section
-                .reader
-                .report(&from.span, fault.note("\"earliest\" or \"latest\""));
+            section.reader.report(&from.span, fault.note("\"earliest\" or \"latest\""));
             From::default()
         }
     }
@@ -133,11 +121,7 @@ fn retry(section: &Section<'_>, limits: &Limits) -> Retry {
     }
     let worst = worst_case(&retry, limits);
     if worst >= TRIES_MAX {
-        let span = if table.is_some() {
-            section.key_span("retry")
-        } else {
-            section.key_span("limits")
-        };
+        let span = if table.is_some() { section.key_span("retry") } else { section.key_span("limits") };
         let message = format!("one event could keep {} busy for {}", section.title, time_text(worst));
         let (attempts, time) = (retry.attempts, time_text(limits.time));
         let fault = Fault::new(message).note(format!("{attempts} attempts of {time} and the waits between them"));

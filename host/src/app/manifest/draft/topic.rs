@@ -35,21 +35,11 @@ impl Topic {
 }
 
 pub(super) fn read(section: &Section<'_>, name: Spanned<String>) -> Topic {
-    section.only(&[
-        "partitions",
-        "replication",
-        "retention",
-        "max-message",
-        "schema",
-        "validate",
-    ]);
+    section.only(&["partitions", "replication", "retention", "max-message", "schema", "validate"]);
     check_topic_name(section, &name);
     let partitions = section.integer("partitions", 1..10_001);
     let replication = section.integer("replication", 1..i64::from(i16::MAX) + 1);
-    let retention = section.duration(
-        "retention",
-        Duration::from_secs(1)..Duration::from_secs(100 * 365 * 86_400),
-    );
+    let retention = section.duration("retention", Duration::from_secs(1)..Duration::from_secs(100 * 365 * 86_400));
     let message = section.size("max-message", 1..MESSAGE_BYTES_MAX + 1);
     if let Some(small) = message.as_ref().filter(|message| message.value < MESSAGE_BYTES_MIN) {
         let fault = Fault::new(format!("`max-message` of {} is less than a full batch", section.title));
@@ -63,17 +53,13 @@ pub(super) fn read(section: &Section<'_>, name: Spanned<String>) -> Topic {
     let validate = section.boolean("validate");
     if let (Some(true), None) = (validate, &schema) {
         let fault = Fault::new(format!("{} is to be validated, but names no schema", section.title));
-        section.reader.report(
-            &section.key_span("validate"),
-            fault.hint("add `schema = \"…\"`, or leave `validate` out"),
-        );
+        section
+            .reader
+            .report(&section.key_span("validate"), fault.hint("add `schema = \"…\"`, or leave `validate` out"));
     }
     Topic {
         spec: TopicSpec {
-            partitions: partitions
-                .as_ref()
-                .and_then(|p| i32::try_from(p.value).ok())
-                .unwrap_or(PARTITIONS),
+            partitions: partitions.as_ref().and_then(|p| i32::try_from(p.value).ok()).unwrap_or(PARTITIONS),
             replication: replication.and_then(|r| i32::try_from(r.value).ok()),
             retention: retention.map_or(RETENTION, |r| r.value),
             message_bytes_max: message.as_ref().map_or(MESSAGE_BYTES, |m| m.value),
@@ -97,8 +83,5 @@ fn check_topic_name(section: &Section<'_>, name: &Spanned<String>) {
         odd if !odd.chars().all(taken) => "Kafka takes letters, digits, `.`, `_` and `-`",
         _ => return,
     };
-    section.reader.report(
-        &name.span,
-        Fault::new(format!("`{}` cannot name a topic", name.value)).note(note),
-    );
+    section.reader.report(&name.span, Fault::new(format!("`{}` cannot name a topic", name.value)).note(note));
 }

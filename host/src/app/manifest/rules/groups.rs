@@ -28,16 +28,8 @@ pub(super) fn check(reader: &Reader<'_>, draft: &Draft) {
 
 /// As many partitions in every input topic. Those that differ from most are at fault.
 fn inputs_are_even(reader: &Reader<'_>, reads: &[(&Function, &Topic)]) {
-    let topics: BTreeMap<&str, &Topic> = reads
-        .iter()
-        .map(|(_, topic)| (topic.name.value.as_str(), *topic))
-        .collect();
-    let alike = |topic: &Topic| {
-        topics
-            .values()
-            .filter(|t| t.spec.partitions == topic.spec.partitions)
-            .count()
-    };
+    let topics: BTreeMap<&str, &Topic> = reads.iter().map(|(_, topic)| (topic.name.value.as_str(), *topic)).collect();
+    let alike = |topic: &Topic| topics.values().filter(|t| t.spec.partitions == topic.spec.partitions).count();
     // Among as many, the first in the file is right.
     let Some((_, model)) = reads.iter().rev().max_by_key(|(_, topic)| alike(topic)) else {
         return;
@@ -90,24 +82,11 @@ fn beginnings_agree(reader: &Reader<'_>, reads: &[(&Function, &Topic)]) {
 }
 
 fn groups_are_used(reader: &Reader<'_>, draft: &Draft) {
-    let used: BTreeSet<&str> = draft
-        .functions
-        .iter()
-        .filter_map(|f| f.function.group.as_deref())
-        .collect();
+    let used: BTreeSet<&str> = draft.functions.iter().filter_map(|f| f.function.group.as_deref()).collect();
     let known: Vec<&str> = used.iter().copied().collect();
-    for group in draft
-        .groups
-        .iter()
-        .filter(|group| !used.contains(group.name.value.as_str()))
-    {
+    for group in draft.groups.iter().filter(|group| !used.contains(group.name.value.as_str())) {
         let name = &group.name.value;
-        let fault = undeclared(
-            format!("no function has the group `{name}`"),
-            name,
-            &known,
-            "no function has a group",
-        );
+        let fault = undeclared(format!("no function has the group `{name}`"), name, &known, "no function has a group");
         let hint = format!(
             "give a function `group = \"{name}\"`; the workers of the app's own group stand at the top: `workers = 2`"
         );

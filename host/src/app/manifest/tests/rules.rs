@@ -154,9 +154,7 @@ fn error_topic_must_hold_the_largest_event_escaped() {
 #[test]
 fn topics_of_a_group_need_as_many_partitions() {
     let uneven = "[topics.more]\npartitions = 3\n[topics.error]";
-    let text = SMALL
-        .replace("[topics.error]", uneven)
-        .replace("[\"orders\"]", "[\"orders\", \"more\"]");
+    let text = SMALL.replace("[topics.error]", uneven).replace("[\"orders\"]", "[\"orders\", \"more\"]");
     insta::assert_snapshot!(faults_of(&text), @r"
     error: topics `orders` and `more` are read by one group, but have 6 and 3 partitions
      --> shop/app.toml:6:14
@@ -166,10 +164,7 @@ fn topics_of_a_group_need_as_many_partitions() {
 
     hint: partition N of every topic of a group lies on one worker, which needs as many of each: make them equal
     ");
-    let odd_one_first = SMALL.replace(
-        "[topics.orders]",
-        "[topics.a]\n[topics.b]\n[topics.orders]\npartitions = 3",
-    );
+    let odd_one_first = SMALL.replace("[topics.orders]", "[topics.a]\n[topics.b]\n[topics.orders]\npartitions = 3");
     let more = "[functions.more]\nsource = \"more\"\ninput = [\"a\", \"b\"]\n";
     insta::assert_snapshot!(faults_of(&format!("{odd_one_first}{more}")), @r#"
     error: topics `a` and `orders` are read by one group, but have 6 and 3 partitions
@@ -256,9 +251,7 @@ fn schema_that_is_not_there() {
 
 #[test]
 fn all_faults_are_shown_at_once_in_the_order_of_the_file() {
-    let text = SMALL
-        .replace("[topics.orders]", "[topics.orders]\nretention = \"x\"")
-        .replace("input", "inptu");
+    let text = SMALL.replace("[topics.orders]", "[topics.orders]\nretention = \"x\"").replace("input", "inptu");
     insta::assert_snapshot!(faults_of(&text), @r#"
     error: `retention` of topic `orders` must be a time with its unit
      --> shop/app.toml:4:13
@@ -286,13 +279,7 @@ fn all_faults_are_shown_at_once_in_the_order_of_the_file() {
 
 #[test]
 fn schemas_folder_that_is_named_must_be_there() {
-    let read = |text: &str| {
-        parse(
-            text,
-            Path::new("app.toml"),
-            |_| Err(std::io::ErrorKind::NotFound.into()),
-        )
-    };
+    let read = |text: &str| parse(text, Path::new("app.toml"), |_| Err(std::io::ErrorKind::NotFound.into()));
     assert!(read(SMALL).is_ok());
     let faults = read(&format!("schemas = \"x\"\n{SMALL}")).unwrap_err().to_string();
     insta::assert_snapshot!(faults, @r#"

@@ -52,15 +52,7 @@ fn apply(changes: &[TopicChange], topics: &mut Vec<Topic>) {
     for change in changes {
         let there = topics.iter_mut().find(|topic| topic.name == change.topic());
         match (change, there) {
-            (
-                TopicChange::Create {
-                    name,
-                    partitions,
-                    replication,
-                    config,
-                },
-                None,
-            ) => topics.push(Topic {
+            (TopicChange::Create { name, partitions, replication, config }, None) => topics.push(Topic {
                 name: name.clone(),
                 partitions: *partitions,
                 replication: replication.unwrap_or(1),
@@ -85,11 +77,7 @@ fn topics(app: &App) -> Vec<Topic> {
 #[test]
 fn empty_broker_gets_every_topic_and_a_changelog_for_each_input() {
     let plan = plan(&app(spec(3, Some(2)), spec(3, None)), &[], Inputs::Keep);
-    let lines: Vec<String> = plan
-        .changes
-        .iter()
-        .map(|change| crate::cli::topics::describe(change, &[]))
-        .collect();
+    let lines: Vec<String> = plan.changes.iter().map(|change| crate::cli::topics::describe(change, &[])).collect();
     insta::assert_snapshot!(lines.join("\n"), @r"
     create     a  3 partitions  replication 2  cleanup.policy=delete  max.message.bytes=1048588  retention.ms=60000
     create     b  3 partitions  cleanup.policy=delete  max.message.bytes=1048588  retention.ms=60000
@@ -110,17 +98,8 @@ fn configuration_that_differs_is_set_and_the_rest_left_alone() {
     a.config.insert("min.insync.replicas".into(), "2".into());
     let plan = plan(&app, &topics, Inputs::Keep);
     let config = [("retention.ms".to_owned(), "60000".to_owned())].into();
-    assert_eq!(
-        plan.changes,
-        [TopicChange::Configure {
-            name: "a".into(),
-            config
-        }]
-    );
-    assert_eq!(
-        crate::cli::topics::describe(&plan.changes[0], &topics),
-        "configure  a  retention.ms 1 -> 60000"
-    );
+    assert_eq!(plan.changes, [TopicChange::Configure { name: "a".into(), config }]);
+    assert_eq!(crate::cli::topics::describe(&plan.changes[0], &topics), "configure  a  retention.ms 1 -> 60000");
 }
 
 #[test]
@@ -134,11 +113,7 @@ fn input_grows_with_its_changelogs_only_when_asked_for() {
     topic `b` has 3 partitions, not 6: more of them would move keys away from the state that functions wrote under them; --grow adds them all the same
     ");
     let grown = plan(&large, &small, Inputs::Grow);
-    let lines: Vec<String> = grown
-        .changes
-        .iter()
-        .map(|change| crate::cli::topics::describe(change, &small))
-        .collect();
+    let lines: Vec<String> = grown.changes.iter().map(|change| crate::cli::topics::describe(change, &small)).collect();
     insta::assert_snapshot!(lines.join("\n"), @r"
     grow       a  3 -> 6 partitions
     grow       b  3 -> 6 partitions
@@ -158,10 +133,7 @@ fn changelog_and_unread_topic_grow_without_being_asked() {
     let mut wider = app;
     wider.topics.insert(App::ERROR_TOPIC.into(), spec(2, None));
     let plan = plan(&wider, &topics, Inputs::Keep);
-    let grow = |name: &str, partitions| TopicChange::Grow {
-        name: name.into(),
-        partitions,
-    };
+    let grow = |name: &str, partitions| TopicChange::Grow { name: name.into(), partitions };
     assert_eq!(plan.changes, [grow("error", 2), grow("shop.one.a.state", 3)]);
 }
 
@@ -185,10 +157,7 @@ fn changelog_has_the_partitions_that_its_input_keeps() {
     topics.retain(|topic| topic.name != "shop.one.a.state");
     let plan = plan(&app(spec(3, None), spec(3, None)), &topics, Inputs::Keep);
     let create = plan.changes.iter().find(|change| change.topic() == "shop.one.a.state");
-    assert!(
-        matches!(create, Some(TopicChange::Create { partitions: 6, .. })),
-        "{create:?}"
-    );
+    assert!(matches!(create, Some(TopicChange::Create { partitions: 6, .. })), "{create:?}");
 }
 
 #[test]
@@ -197,10 +166,7 @@ fn group_whose_topics_stay_uneven_is_a_warning() {
     topics.retain(|topic| topic.name == "b");
     let plan = plan(&app(spec(3, None), spec(3, None)), &topics, Inputs::Keep);
     let warning = plan.warnings.last().unwrap();
-    assert_eq!(
-        warning,
-        "group `shop` needs as many partitions in each topic it reads, but `a` 3, `b` 6"
-    );
+    assert_eq!(warning, "group `shop` needs as many partitions in each topic it reads, but `a` 3, `b` 6");
 }
 
 prop_compose! {
@@ -225,9 +191,7 @@ prop_compose! {
 }
 
 fn any_topics() -> impl Strategy<Value = Vec<Topic>> {
-    let names = names(&app(spec(1, None), spec(1, None)))
-        .into_iter()
-        .collect::<Vec<_>>();
+    let names = names(&app(spec(1, None), spec(1, None))).into_iter().collect::<Vec<_>>();
     prop::sample::subsequence(names.clone(), 0..=names.len())
         .prop_flat_map(|names| names.into_iter().map(any_topic).collect::<Vec<_>>())
 }
