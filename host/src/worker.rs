@@ -20,7 +20,7 @@ use std::time::Duration;
 use self::batch::{Decided, Handled, Handling};
 use self::plan::Plan;
 use self::restore::{CACHE_AGE_MAX, Restore};
-use self::settle::Settle;
+use self::settle::{Between, Settle};
 use self::state::Store;
 use self::transaction::Origin;
 use self::verdict::Verdict;
@@ -176,6 +176,15 @@ impl Worker {
     /// [`Error::Away`] when the group could not be told within `within`.
     pub fn leave(self, within: Duration) -> Result<(), Error> {
         self.membership.leave(within)
+    }
+
+    /// Where it is, while the broker answers.
+    pub fn phase(&self) -> Phase {
+        match (self.owned.is_empty(), self.unrestored.is_empty()) {
+            (true, _) => Phase::Joining,
+            (false, false) => Phase::Restoring,
+            (false, true) => Phase::Running,
+        }
     }
 
     /// The stores, as caches for the next membership of this thread.
@@ -439,8 +448,18 @@ impl Worker {
         let now = self.parts.clock.now();
         let Some(partition) = self.settle.next(now) else { return Ok(()) };
         let Some(Some(next)) = self.owned.get(&partition).copied() else { return Ok(()) };
-        let Some(transaction) = settle::transaction(self.parts.broker.as_ref(), &partition, next).map_err(sort)? else {
-            return Ok(());
+        let transaction = match settle::look(self.parts.broker.as_ref(), &partition, next) {
+            Ok(Between::Nothing(transaction)) => transaction,
+            Ok(Between::Events) => return Ok(()),
+            Ok(Between::Undecided) => {
+                self.settle.add(partition);
+                self.settle.touch(now);
+                return Ok(());
+            }
+            Err(error) => {
+                self.settle.add(partition);
+                return Err(sort(error));
+            }
         };
         match self.membership.commit(&transaction) {
             Ok(_) => {
@@ -450,14 +469,19 @@ impl Worker {
             }
             Err(CommitError::Over { cause }) => Err(Ended::Rejoin(cause)),
             // It was only tidying: the next time will do.
-            Err(CommitError::Again { .. } | CommitError::Stale { .. } | CommitError::Refused { .. }) => Ok(()),
+            Err(CommitError::Again { .. } | CommitError::Stale { .. } | CommitError::Refused { .. }) => {
+                self.settle.add(partition);
+                self.settle.touch(now);
+                Ok(())
+            }
         }
     }
 }
 
 fn sort(error: Error) -> Ended {
     match error {
-        away @ Error::Away { .. } => Ended::Away(away),
+        // A topic that is missing may be one that a broker has not learnt of yet; whoever watches the broker finds out.
+        passing @ (Error::Away { .. } | Error::NoSuchTopic { .. }) => Ended::Away(passing),
         other => Ended::Broken(other),
     }
 }

@@ -49,6 +49,8 @@ pub struct Kafka {
     /// Reads uncommitted: its high watermarks are the true ends.
     asker: BaseConsumer<Quiet>,
     readers: Arc<Readers>,
+    /// Ask for the positions of groups, by group. As many as the app has groups.
+    group_askers: Mutex<BTreeMap<String, BaseConsumer<Quiet>>>,
     /// Whether the last question was answered. Written by [`Kafka::check`], read by publishers.
     reachable: Arc<AtomicBool>,
     /// Found out once: a broker does not change under a running host.
@@ -64,7 +66,14 @@ impl Kafka {
         let settings = Settings { brokers: brokers.to_owned(), properties: properties.clone(), app: app.to_owned() };
         let asker = settings.reader("read_uncommitted").create_with_context(Quiet::default()).map_err(config_error)?;
         let readers = Arc::new(Readers::new(settings.clone()));
-        Ok(Self { settings, asker, readers, reachable: Arc::new(AtomicBool::new(false)), identity: Mutex::new(None) })
+        Ok(Self {
+            settings,
+            asker,
+            readers,
+            group_askers: Mutex::default(),
+            reachable: Arc::new(AtomicBool::new(false)),
+            identity: Mutex::new(None),
+        })
     }
 
     fn bounds(&self, partition: &Partition) -> Result<(Offset, Offset), Error> {
@@ -117,7 +126,12 @@ impl Broker for Kafka {
     }
 
     fn progress(&self, group: &str, topics: &[&str]) -> Result<Vec<Progress>, Error> {
-        admin::progress(&self.settings, &self.asker, group, topics)
+        let mut askers = lock(&self.group_askers);
+        if !askers.contains_key(group) {
+            askers.insert(group.to_owned(), admin::of_group(&self.settings, group)?);
+        }
+        let Some(of_group) = askers.get(group) else { return Ok(Vec::new()) };
+        admin::progress(&self.settings, &self.asker, of_group, topics)
     }
 
     fn check(&self, within: Duration) -> Result<Identity, Error> {

@@ -50,21 +50,34 @@ impl Settle {
     }
 }
 
-/// The transaction that moves a position from `next` to the partition's end, when nothing lies between.
+/// What is between a position and its partition's end.
+#[derive(Debug)]
+pub enum Between {
+    /// Nothing to read: this moves the position to the end.
+    Nothing(Transaction),
+    /// Events, which polls will bring, or the end itself.
+    Events,
+    /// Something undecided: look again later.
+    Undecided,
+}
+
+/// Looks at what lies between `next` and the partition's end.
 ///
 /// # Errors
 /// What reading the partition brings.
-pub fn transaction(broker: &dyn Broker, partition: &Partition, next: Offset) -> Result<Option<Transaction>, Error> {
+pub fn look(broker: &dyn Broker, partition: &Partition, next: Offset) -> Result<Between, Error> {
     let mut replay = match broker.replay(partition, next) {
         // Cut short or made anew: for the consumer to find out and report.
-        Err(Error::Shrunk { .. }) => return Ok(None),
+        Err(Error::Shrunk { .. }) => return Ok(Between::Events),
         other => other?,
     };
     match replay.next(WAIT)? {
         Replayed::Done { next: end } if end > next => {
             let position = Position { next: Some(end), note: String::new() };
-            Ok(Transaction::new(BTreeMap::from([(partition.clone(), position)]), Vec::new()))
+            let transaction = Transaction::new(BTreeMap::from([(partition.clone(), position)]), Vec::new());
+            Ok(transaction.map_or(Between::Events, Between::Nothing))
         }
-        Replayed::Done { .. } | Replayed::Records(_) | Replayed::Waiting => Ok(None),
+        Replayed::Done { .. } | Replayed::Records(_) => Ok(Between::Events),
+        Replayed::Waiting => Ok(Between::Undecided),
     }
 }

@@ -117,12 +117,10 @@ impl View for Store {
                 break;
             }
             let mut value = None;
-            for layer in
-                [committed.next_if(|h| h.0 == key), overlay.next_if(|h| h.0 == key), changes.next_if(|h| h.0 == key)]
-            {
-                if let Some((_, newer)) = layer {
-                    value = newer;
-                }
+            let layers =
+                [committed.next_if(|h| h.0 == key), overlay.next_if(|h| h.0 == key), changes.next_if(|h| h.0 == key)];
+            for (_, newer) in layers.into_iter().flatten() {
+                value = newer;
             }
             if let Some(value) = value {
                 found.push((key.to_vec(), value.to_vec()));

@@ -88,12 +88,14 @@ fn steps(worker: &mut Worker, parts: &Parts, stop: &AtomicBool) -> Result<(), En
         match worker.step(POLL_WAIT) {
             Ok(()) => {
                 if std::mem::take(&mut away) {
+                    parts.status.set_phase(worker.phase());
                     tracing::info!(group = parts.plan.group, "the broker is back");
                 }
             }
             Err(Ended::Away(error)) => {
                 if !std::mem::replace(&mut away, true) {
                     tracing::warn!(%error, group = parts.plan.group, "waiting for the broker");
+                    parts.status.set_phase(Phase::Away);
                 }
                 parts.status.beat();
                 parts.clock.sleep(AWAY_WAIT);

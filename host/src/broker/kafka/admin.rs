@@ -176,11 +176,20 @@ fn await_config(settings: &Settings, name: &str, wanted: &BTreeMap<String, Strin
     }
 }
 
+/// A client that asks on behalf of a group, which it does not join.
+pub(super) fn of_group(settings: &Settings, group: &str) -> Result<BaseConsumer<Quiet>, Error> {
+    let mut config = settings.reader("read_committed");
+    config.set("group.id", group);
+    config
+        .create_with_context(Quiet::default())
+        .map_err(|e| Fault::of("creating a client", &e).into_error(&settings.brokers))
+}
+
 /// A group's positions against the ends of the topics' partitions.
 pub(super) fn progress(
     settings: &Settings,
     asker: &BaseConsumer<Quiet>,
-    group: &str,
+    of_group: &BaseConsumer<Quiet>,
     topics: &[&str],
 ) -> Result<Vec<Progress>, Error> {
     let away = |call, e: &KafkaError| Fault::of(call, e).into_error(&settings.brokers);
@@ -196,10 +205,6 @@ pub(super) fn progress(
     if list.count() == 0 {
         return Ok(Vec::new());
     }
-    let mut config = settings.reader("read_committed");
-    config.set("group.id", group);
-    let of_group: BaseConsumer<Quiet> =
-        config.create_with_context(Quiet::default()).map_err(|e| away("creating a client", &e))?;
     let committed = of_group.committed_offsets(list, ASK).map_err(|e| away("reading committed positions", &e))?;
     let mut all = Vec::new();
     for element in committed.elements() {

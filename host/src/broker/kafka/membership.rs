@@ -4,7 +4,7 @@
 //! come that was read from a place nobody decided on. `auto.offset.reset` is `error` for the same reason.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rdkafka::types::RDKafkaErrorCode as Code;
 
@@ -17,8 +17,6 @@ use crate::event::{Event, Partition};
 
 /// How long positions and bounds may take before the poll returns and they are asked for again.
 const ASK: Duration = Duration::from_secs(5);
-/// How long the consumer may fail to reach the broker before polls report it.
-const AWAY_AFTER: Duration = Duration::from_secs(2);
 
 /// A membership over a client.
 pub(super) struct KafkaMembership<C> {
@@ -31,13 +29,11 @@ pub(super) struct KafkaMembership<C> {
     pending: Option<Vec<Partition>>,
     /// A revocation that came while events were gathered: the next poll reports it.
     revoked: Option<Polled>,
-    /// Since when the consumer has reported nothing but a broker that is away.
-    away: Option<Instant>,
 }
 
 impl<C: Client> KafkaMembership<C> {
     pub(super) fn new(client: C, member: Member, endpoint: String, guard: Guard) -> Self {
-        Self { client, member, endpoint, guard, owned: BTreeSet::new(), pending: None, revoked: None, away: None }
+        Self { client, member, endpoint, guard, owned: BTreeSet::new(), pending: None, revoked: None }
     }
 
     /// Takes the pending assignment, once its positions are known.
@@ -97,9 +93,11 @@ impl<C: Client> KafkaMembership<C> {
         match fault.code {
             Code::FencedInstanceId | Code::Fenced => Err(Error::Fenced { name: self.member.name.clone() }),
             _ if fatal => Err(Error::Bug { what: "the consumer died", cause: fault.boxed() }),
-            Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition => Err(Error::NoSuchTopic {
-                topic: self.member.topics.keys().map(AsRef::as_ref).collect::<Vec<_>>().join(", "),
-            }),
+            // Also what a broker says that has only just come up. Whoever watches the broker finds out which it is.
+            Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition => {
+                tracing::warn!(error = %fault, "a topic of the group is not there");
+                Ok(None)
+            }
             Code::OffsetOutOfRange | Code::AutoOffsetReset => Err(self.gone(fault)),
             Code::BadMessage | Code::BadCompression | Code::InvalidMessage => {
                 let partition = self.owned.first().cloned().unwrap_or_else(|| Partition::new("?", 0));
@@ -110,10 +108,8 @@ impl<C: Client> KafkaMembership<C> {
                 tracing::error!(limit = ?self.member.poll_interval_max, "an event took longer than a member may stay silent");
                 Ok(None)
             }
-            code if is_away(code) => {
-                let since = *self.away.get_or_insert_with(Instant::now);
-                if since.elapsed() >= AWAY_AFTER { Err(fault.into_error(&self.endpoint)) } else { Ok(None) }
-            }
+            // The consumer goes on trying by itself, and whoever watches the broker says so.
+            code if is_away(code) => Ok(None),
             _ => Err(fault.into_error(&self.endpoint)),
         }
     }
@@ -175,7 +171,6 @@ impl<C: Client> Membership for KafkaMembership<C> {
             match self.client.poll(wait) {
                 Signal::Nothing => break,
                 Signal::Event(event) => {
-                    self.away = None;
                     bytes = bytes.saturating_add(event.size_bytes());
                     events.push(*event);
                     if events.len() >= self.member.events_max || bytes >= self.member.bytes_max {
@@ -183,7 +178,6 @@ impl<C: Client> Membership for KafkaMembership<C> {
                     }
                 }
                 Signal::Assigned(partitions) => {
-                    self.away = None;
                     if events.is_empty() {
                         return self.settle(partitions);
                     }

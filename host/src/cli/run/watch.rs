@@ -22,6 +22,9 @@ const LAG_EVERY: Duration = Duration::from_secs(5);
 /// How often a broker that stays away is mentioned.
 const REMIND_EVERY: Duration = Duration::from_secs(10);
 
+/// How often in a row a topic must be missing before the host ends.
+const MISSING_MAX: u32 = 3;
+
 /// What the watch works with.
 pub(super) struct Watch {
     /// What is watched.
@@ -48,6 +51,7 @@ impl Watch {
     pub(super) fn run(self) -> Result<(), Error> {
         let mut reminded: Option<Instant> = None;
         let mut measured: Option<Instant> = None;
+        let mut missing = 0_u32;
         while !self.stop.load(Ordering::Relaxed) {
             match self.ask() {
                 Ok(()) => {
@@ -57,6 +61,7 @@ impl Watch {
                     self.status.set_broker_reachable(true);
                     if measured.is_none_or(|at| at.elapsed() >= LAG_EVERY) {
                         measured = Some(Instant::now());
+                        missing = self.missing(missing)?;
                         self.measure();
                     }
                 }
@@ -108,6 +113,17 @@ impl Watch {
             }
         }
         Ok(())
+    }
+
+    /// Looks whether the topics are still there; `times` is how often in a row one was missing. A broker that has only just come
+    /// up may not know of all of them yet.
+    fn missing(&self, times: u32) -> Result<u32, Error> {
+        match self.check_topics() {
+            Err(error @ (Error::NoSuchTopic { .. } | Error::Unfit { .. })) if times + 1 >= MISSING_MAX => Err(error),
+            Err(Error::NoSuchTopic { .. } | Error::Unfit { .. }) => Ok(times + 1),
+            // What else may be wrong is the business of the next question.
+            Ok(()) | Err(_) => Ok(0),
+        }
     }
 
     fn measure(&self) {

@@ -138,7 +138,7 @@ fn each_order_had_its_effect_once(world: &World, placed: &[(usize, String)]) {
 
     for topic in ["order-confirmed", "order-picked-and-packed"] {
         let records = read(topic);
-        assert_eq!(counts(&records, |e| subject(e)), good.iter().map(|id| ((*id).to_owned(), 1)).collect(), "{topic}");
+        assert_eq!(counts(&records, subject), good.iter().map(|id| ((*id).to_owned(), 1)).collect(), "{topic}");
     }
     let expected: BTreeMap<String, usize> =
         good.iter().flat_map(|id| [(format!("{id} picked"), 1), (format!("{id} shipped"), 1)]).collect();
