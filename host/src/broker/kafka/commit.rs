@@ -22,6 +22,8 @@ use crate::event::{Offset, Partition};
 
 /// How long one call may wait for the broker before it is made again.
 const CALL: Duration = Duration::from_secs(5);
+/// How long to wait for deliveries before looking whether one of them failed.
+const DRAIN: Duration = Duration::from_millis(20);
 
 /// Commits all of `transaction` or nothing.
 pub(super) fn commit<C: Client>(
@@ -78,9 +80,10 @@ fn attempt<C: Client>(
     if let Err(fault) = sent {
         return Err(undo(client, fault, ends, pulse, guard));
     }
-    while client.in_flight() > 0 {
+    // After one failure librdkafka sends nothing more of this transaction: the rest would only time out.
+    while client.in_flight() > 0 && ends.failed.is_empty() {
         pulse.beat();
-        ends.take(client.drain(CALL));
+        ends.take(client.drain(DRAIN));
     }
     if let Some(fault) = ends.failed() {
         return Err(undo(client, fault, ends, pulse, guard));

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use rdkafka::error::RDKafkaErrorCode as Code;
 use rdkafka::producer::{Producer, ThreadedProducer};
 
 use super::context::{Deliveries, Producing};
@@ -15,6 +16,10 @@ use crate::event::{Offset, Partition, Record};
 
 /// One call. An exclusive writer reports what fails; its caller decides whether to try on.
 const CALL: Duration = Duration::from_secs(10);
+/// How long to wait for deliveries before looking whether one of them failed.
+const DRAIN: Duration = Duration::from_millis(20);
+/// How often a write is tried whose records librdkafka threw away.
+const ATTEMPTS_MAX: usize = 5;
 
 /// The writer.
 pub(super) struct KafkaExclusive {
@@ -43,6 +48,7 @@ impl KafkaExclusive {
         Error::Fenced { name: self.name.clone() }
     }
 
+    /// Undoes what is open, and says what went wrong.
     fn failed(&self, fault: Fault) -> Error {
         if is_fenced(fault.code) {
             return self.fenced();
@@ -59,35 +65,52 @@ impl KafkaExclusive {
         }
         fault.into_error(&self.endpoint)
     }
+
+    fn attempt(&self, records: &[Record]) -> Result<Committed, Fault> {
+        // Reports of a write that failed before belong to no record of this one.
+        drop(self.deliveries.take(0, Duration::ZERO));
+        self.producer.begin_transaction().map_err(|e| Fault::of_transaction("beginning", &e))?;
+        for (index, record) in records.iter().enumerate() {
+            send(&self.producer, index, record)
+                .map_err(|e| Fault { demand: Demand::Abort, ..Fault::of("sending a record", &e) })?;
+        }
+        let until = Instant::now() + CALL;
+        let mut ends: BTreeMap<Partition, Offset> = BTreeMap::new();
+        let mut missing = records.len();
+        while missing > 0 {
+            for delivery in self.deliveries.take(missing, DRAIN) {
+                let (number, offset) = delivery.result.map_err(|fault| Fault { demand: Demand::Abort, ..fault })?;
+                missing = missing.saturating_sub(1);
+                if let Some(record) = records.get(delivery.index) {
+                    let end = ends.entry(Partition::new(Arc::clone(&record.topic), number)).or_default();
+                    *end = (*end).max(offset + 1);
+                }
+            }
+            if missing > 0 && Instant::now() >= until {
+                let text = format!("{missing} of {} records had no answer", records.len());
+                return Err(Fault { call: "writing", code: Code::OperationTimedOut, demand: Demand::Abort, text });
+            }
+        }
+        self.producer.commit_transaction(CALL).map_err(|e| Fault::of_transaction("committing", &e))?;
+        Ok(Committed { ends })
+    }
 }
 
 impl Exclusive for KafkaExclusive {
     fn write(&mut self, records: &[Record]) -> Result<Committed, Error> {
-        // Reports of a write that failed before belong to no record of this one.
-        drop(self.deliveries.take(0, Duration::ZERO));
-        self.producer.begin_transaction().map_err(|e| self.failed(Fault::of_transaction("beginning", &e)))?;
-        for (index, record) in records.iter().enumerate() {
-            send(&self.producer, index, record)
-                .map_err(|e| self.failed(Fault { demand: Demand::Abort, ..Fault::of("sending a record", &e) }))?;
-        }
-        let deliveries = self.deliveries.take(records.len(), CALL);
-        let mut ends: BTreeMap<Partition, Offset> = BTreeMap::new();
-        let mut delivered = 0;
-        for delivery in deliveries {
-            let (number, offset) =
-                delivery.result.map_err(|fault| self.failed(Fault { demand: Demand::Abort, ..fault }))?;
-            delivered += 1;
-            if let Some(record) = records.get(delivery.index) {
-                let end = ends.entry(Partition::new(Arc::clone(&record.topic), number)).or_default();
-                *end = (*end).max(offset + 1);
+        let mut last = self.attempt(records);
+        for _ in 1..ATTEMPTS_MAX {
+            match last {
+                // librdkafka empties its queues some time after an abort, the next transaction's records included.
+                Err(fault) if fault.code == Code::PurgeQueue => {
+                    self.producer
+                        .abort_transaction(CALL)
+                        .map_err(|e| self.failed(Fault::of_transaction("aborting", &e)))?;
+                    last = self.attempt(records);
+                }
+                other => return other.map_err(|fault| self.failed(fault)),
             }
         }
-        if delivered < records.len() {
-            let cause = format!("{} of {} records had no answer", records.len() - delivered, records.len());
-            self.producer.abort_transaction(CALL).map_err(|e| self.failed(Fault::of_transaction("aborting", &e)))?;
-            return Err(Error::Away { endpoint: self.endpoint.clone(), cause: cause.into() });
-        }
-        self.producer.commit_transaction(CALL).map_err(|e| self.failed(Fault::of_transaction("committing", &e)))?;
-        Ok(Committed { ends })
+        last.map_err(|fault| self.failed(fault))
     }
 }

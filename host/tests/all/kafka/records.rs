@@ -199,6 +199,8 @@ impl Reader {
             .set("enable.auto.commit", "false")
             .set("enable.partition.eof", "true")
             .set("auto.offset.reset", "error")
+            // An end is told when a fetch finds nothing, so fetches that find nothing must be short.
+            .set("fetch.wait.max.ms", "10")
             .set(
                 "isolation.level",
                 if isolation == Isolation::Committed { "read_committed" } else { "read_uncommitted" },
