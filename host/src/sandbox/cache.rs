@@ -173,3 +173,35 @@ impl Hasher for Settings {
         0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn the_files_written_last_are_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = Cache::open(folder.path(), &Engine::default()).unwrap();
+        let name = |number: usize| folder.path().join(format!("{number}.{EXTENSION}"));
+        for number in 0..FILES_MAX + 6 {
+            let file = fs::File::create(name(number)).unwrap();
+            let age = Duration::from_secs(u64::try_from(number).unwrap());
+            file.set_modified(SystemTime::UNIX_EPOCH + age).unwrap();
+        }
+        fs::write(folder.path().join("another's"), "").unwrap();
+        cache.prune().unwrap();
+        assert!(!name(5).exists() && name(6).exists());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), FILES_MAX + 1, "what is not ours stays");
+    }
+
+    #[test]
+    fn engines_with_other_settings_have_other_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let other = Engine::new(wasmtime::Config::new().epoch_interruption(true)).unwrap();
+        let path = |engine: Engine| Cache::open(folder.path(), &engine).unwrap().path(Digest([1; 32]));
+        assert_eq!(path(Engine::default()), path(Engine::default()));
+        assert_ne!(path(Engine::default()), path(other));
+    }
+}
