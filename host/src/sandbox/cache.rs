@@ -1,10 +1,10 @@
 //! Compiled components on disk: a component's digest and an engine's settings to machine code.
 //!
-//! Compiling costs 0.1 s for Rust and 6 s for a language runtime; loading what was compiled costs milliseconds. A file is
-//! `fnhost-c`, a SHA-256, and wasmtime's artefact; the SHA-256 covers the component's digest, the engine's settings and
-//! the artefact, so a file that is damaged, cut, or another's is compiled again in its place. The folder must be ours
-//! alone, because machine code from it is run: one that others can write to is not used. Whatever goes wrong here costs
-//! the cache, with a warning, and never the component. At most [`FILES_MAX`] files are kept.
+//! Compiling costs 0.1 s for Rust and 6 s for a language runtime; loading what was compiled costs milliseconds. A file
+//! is `fnhost-c`, a SHA-256, and wasmtime's artefact; the SHA-256 covers the component's digest, the engine's settings
+//! and the artefact, so a file that is damaged, cut, or another's is compiled again in its place. The folder must be
+//! ours alone, because machine code from it is run: one that others can write to is not used. Whatever goes wrong here
+//! costs the cache, with a warning, and never the component. At most [`FILES_MAX`] files are kept.
 
 use std::fs;
 use std::hash::{Hash as _, Hasher};
@@ -67,7 +67,7 @@ impl Cache {
         match trusted(engine, artefact) {
             Ok(component) => Some(component),
             Err(error) => {
-                tracing::warn!(path = %path.display(), %error, "a compiled component does not load, and is compiled again");
+                tracing::warn!(path = %path.display(), %error, "a compiled component is of no use, and is made again");
                 None
             }
         }
@@ -193,7 +193,11 @@ mod tests {
         fs::write(folder.path().join("another's"), "").unwrap();
         cache.prune().unwrap();
         assert!(!name(5).exists() && name(6).exists());
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), FILES_MAX + 1, "what is not ours stays");
+        assert_eq!(
+            fs::read_dir(folder.path()).unwrap().count(),
+            FILES_MAX + 1,
+            "what is not ours stays"
+        );
     }
 
     #[test]
