@@ -1,5 +1,5 @@
-//! What an event costs: inventory with an order of 700 bytes, in a fresh instance (as the host runs it), in one that lives
-//! on (what the isolation costs), and natively (what the sandbox costs).
+//! What an event costs: inventory with an order of 700 bytes, in a fresh instance (as the host runs it), in one that
+//! lives on (what the isolation costs), and natively (what the sandbox costs).
 //!
 //! Prints p50 and p99 of 20,000 calls each, then criterion's estimates:
 //! `cargo bench -p fnhost --bench sandbox`, best on one idle core (`taskset -c 1`).

@@ -3,17 +3,17 @@
 //!
 //! One [`Sandbox`] a process; `check`, `run` and deployments load versions into it, workers call them. Nothing in an
 //! instance outlives its call, and nothing of the outside is in reach: a function has its event, its state, its
-//! configuration, a log, a clock that only its own steps move ([`time`]) and random numbers from a seed ([`random`]). So
-//! the same call gives the same outcome. Sockets, HTTP and unknown imports are refused when a component is loaded
-//! ([`imports`]).
+//! configuration, a log, a clock that only its own steps move (`time`) and random numbers from a seed (`random`).
+//! So the same call gives the same outcome. Sockets, HTTP and unknown imports are refused when a component is loaded
+//! (`imports`).
 //!
-//! What bounds a call: wall time by epochs ([`ticker`]), linear memory ([`memory`]), outputs ([`outputs`]), state
-//! ([`state`]), log lines ([`log`]), handles, tables, the stack, and what a single call into the host may copy
-//! ([`version`]). Each has an outcome of its own class; none of them ends the process.
+//! What bounds a call: wall time by epochs (`ticker`), linear memory (`memory`), outputs (`outputs`), state
+//! (`state`), log lines (`log`), handles, tables, the stack, and what a single call into the host may copy
+//! (`version`). Each has an outcome of its own class; none of them ends the process.
 //!
-//! It knows no Kafka. The surprising parts: WASI is our own, because wasmtime-wasi's sleeps are real and its context costs
-//! more than the call ([`contract`]); what is compiled is kept on disk and run from there ([`cache`], the one place with
-//! `unsafe`).
+//! It knows no Kafka. The surprising parts: WASI is our own, because wasmtime-wasi's sleeps are real and it can do much
+//! that no function may (`contract`); what is compiled is kept on disk and run from there (`cache`, the one place
+//! with `unsafe`).
 
 use std::fs::{self, File};
 use std::io::{self, Read as _};

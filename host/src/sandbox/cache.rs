@@ -1,10 +1,10 @@
 //! Compiled components on disk: a component's digest and an engine's settings to machine code.
 //!
-//! Compiling costs 0.1 s for Rust and 6 s for a language runtime; loading what was compiled costs milliseconds. A file is
-//! `fnhost-c`, a SHA-256, and wasmtime's artefact; the SHA-256 covers the component's digest, the engine's settings and
-//! the artefact, so a file that is damaged, cut, or another's is compiled again in its place. The folder must be ours
-//! alone, because machine code from it is run: one that others can write to is not used. Whatever goes wrong here costs
-//! the cache, with a warning, and never the component. At most [`FILES_MAX`] files are kept.
+//! Compiling costs 0.1 s for Rust and 6 s for a language runtime; loading what was compiled costs milliseconds. A file
+//! is `fnhost-c`, a SHA-256, and wasmtime's artefact; the SHA-256 covers the component's digest, the engine's settings
+//! and the artefact, so a file that is damaged, cut, or another's is compiled again in its place. The folder must be
+//! ours alone, because machine code from it is run: one that others can write to is not used. Whatever goes wrong here
+//! costs the cache, with a warning, and never the component. At most [`FILES_MAX`] files are kept.
 
 use std::fs;
 use std::hash::{Hash as _, Hasher};
@@ -64,7 +64,7 @@ impl Cache {
         match trusted(engine, artefact) {
             Ok(component) => Some(component),
             Err(error) => {
-                tracing::warn!(path = %path.display(), %error, "a compiled component does not load, and is compiled again");
+                tracing::warn!(path = %path.display(), %error, "a compiled component is of no use, and is made again");
                 None
             }
         }
@@ -162,5 +162,41 @@ impl Hasher for Settings {
     /// Not used: the digest is taken instead.
     fn finish(&self) -> u64 {
         0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn the_files_written_last_are_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = Cache::open(folder.path(), &Engine::default()).unwrap();
+        let name = |number: usize| folder.path().join(format!("{number}.{EXTENSION}"));
+        for number in 0..FILES_MAX + 6 {
+            let file = fs::File::create(name(number)).unwrap();
+            let age = Duration::from_secs(u64::try_from(number).unwrap());
+            file.set_modified(SystemTime::UNIX_EPOCH + age).unwrap();
+        }
+        fs::write(folder.path().join("another's"), "").unwrap();
+        cache.prune().unwrap();
+        assert!(!name(5).exists() && name(6).exists());
+        assert_eq!(
+            fs::read_dir(folder.path()).unwrap().count(),
+            FILES_MAX + 1,
+            "what is not ours stays"
+        );
+    }
+
+    #[test]
+    fn engines_with_other_settings_have_other_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let other = Engine::new(wasmtime::Config::new().epoch_interruption(true)).unwrap();
+        let path = |engine: Engine| Cache::open(folder.path(), &engine).unwrap().path(Digest([1; 32]));
+        assert_eq!(path(Engine::default()), path(Engine::default()));
+        assert_ne!(path(Engine::default()), path(other));
     }
 }

@@ -1,8 +1,8 @@
 //! The engine's settings: what a component may be made of, and what a fresh instance costs.
 //!
 //! An instance costs about 13 µs because nothing of it is mapped or unmapped: the pool keeps slots warm, the kernel
-//! names the pages that a guest touched (`PAGEMAP_SCAN`, Linux 6.7), and just those are put back. Warm memory is at most
-//! [`KEEP_MEMORY_BYTES`] a slot. Addresses are only reserved: about 6 GiB a slot.
+//! names the pages that a guest touched (`PAGEMAP_SCAN`, Linux 6.7), and just those are put back. Warm memory is at
+//! most [`KEEP_MEMORY_BYTES`] a slot. Addresses are only reserved: about 6 GiB a slot.
 
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails};
 

@@ -1,8 +1,9 @@
 //! What a component's imports are linked to.
 //!
-//! The contract, and WASI's io, clocks, random and cli, are functions of ours, the same for all components. The filesystem is
-//! there because language runtimes import it, with no directory in it: each of its functions that a component imports is a
-//! trap that no guest can reach without a directory. Sockets, HTTP and whatever else there is are refused by name.
+//! The contract, and WASI's io, clocks, random and cli, are functions of ours, the same for all components. The
+//! filesystem is there because language runtimes import it, with no directory in it: each of its functions that a
+//! component imports is a trap that no guest can reach without a directory. Sockets, HTTP and whatever else there is
+//! are refused by name.
 
 use wasmtime::component::types::{ComponentInstance, ComponentItem};
 use wasmtime::component::{Component, HasSelf, Linker, ResourceType, Val};

@@ -72,10 +72,10 @@ impl Log {
         self.end_line(STDERR);
         let function = self.function.name.as_str();
         if let Some(lines @ 1..) = self.lines.checked_sub(LINES_MAX) {
-            tracing::warn!(target: "function", function, lines, "log lines were left out: {LINES_MAX} an event are shown");
+            tracing::warn!(target: "function", function, lines, "log lines were left out");
         }
         if let Some(bytes @ 1..) = self.stream_bytes.checked_sub(STREAMS_BYTES_MAX) {
-            tracing::debug!(target: "function", function, bytes, "output was left out: {STREAMS_BYTES_MAX} bytes an event are shown");
+            tracing::debug!(target: "function", function, bytes, "stdout and stderr were left out");
         }
         text::clean(String::from_utf8_lossy(&self.last_words).trim(), LAST_WORDS_BYTES_MAX).into_owned()
     }

@@ -1,5 +1,5 @@
-//! A guest's state: reads go to the view that the worker gave, with this invocation's own writes laid over it; writes are
-//! kept here until the outcome is known.
+//! A guest's state: reads go to the view that the worker gave, with this invocation's own writes laid over it; writes
+//! are kept here until the outcome is known.
 //!
 //! A call beyond a limit ends the invocation: what was written before it goes with it.
 

@@ -1,9 +1,9 @@
 //! Wall time for deadlines, and the limit on how many guests run at once.
 //!
 //! A thread advances the engine's epoch once a millisecond while a guest runs. A guest looks at the epoch at every loop
-//! and call, which costs it about a tenth; nothing else can stop it. When nothing has run for [`IDLE_TICKS`], the thread
-//! sleeps until somebody enters. While the whole process stood still (a suspended machine, `SIGSTOP`) epochs stand still
-//! too, but for [`CATCH_UP_TICKS`]: a guest is not blamed for it.
+//! and call, which costs it about a tenth; nothing else can stop it. When nothing has run for [`IDLE_TICKS`], the
+//! thread sleeps until somebody enters. While the whole process stood still (a suspended machine, `SIGSTOP`) epochs
+//! stand still too, but for [`CATCH_UP_TICKS`]: a guest is not blamed for it.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};

@@ -1,5 +1,5 @@
-//! A guest's time. It begins at the event's timestamp, moves on by a microsecond at each reading, and jumps to the end of
-//! every wait, so that a wait costs nothing and two runs see the same times.
+//! A guest's time. It begins at the event's timestamp, moves on by a microsecond at each reading, and jumps to the end
+//! of every wait, so that a wait costs nothing and two runs see the same times.
 //!
 //! Everything that a guest can wait for is ready at once: timers, because time has jumped to them; its streams, because
 //! they never block. So all pollables are alike.

@@ -1,4 +1,8 @@
 //! One version of a function, ready to run: an event to an outcome.
+//!
+//! Each call makes a store and an instance, lends the event to the guest, and drops both before it looks at what came
+//! back. A guest's fault is data: the class says which limit it was, and the reason what the guest said last and where
+//! it was. Nothing is kept from one call to the next, so calls on many threads need no lock.
 
 use std::sync::Arc;
 
@@ -18,7 +22,7 @@ use crate::invocation::{Call, Handler, changes_of};
 /// How many handles to streams, timers and the like a guest may have at once.
 const HANDLES_MAX: usize = 4096;
 /// What the host may hold of a guest's outputs beside their bytes: the structures around them.
-const FRAMES_BYTES_MAX: usize = 1 << 20;
+const STRUCTURE_BYTES_MAX: usize = 1 << 20;
 /// How much of a trap's frames is shown.
 const FRAMES_TEXT_BYTES_MAX: usize = 512;
 
@@ -62,7 +66,7 @@ fn limit(store: &mut Store<Guest>, limits: &Limits) {
     store.set_epoch_deadline(Ticker::epochs(limits.time));
     // What one call copies out of the guest. No more than it has, and so no call of a well-behaved guest is refused;
     // one that returns the same bytes many times over is.
-    store.set_hostcall_fuel(limits.memory_bytes.saturating_add(FRAMES_BYTES_MAX));
+    store.set_hostcall_fuel(limits.memory_bytes.saturating_add(STRUCTURE_BYTES_MAX));
     store.set_max_component_handles(HANDLES_MAX);
 }
 
