@@ -439,8 +439,17 @@ impl Worker {
         let now = self.parts.clock.now();
         let Some(partition) = self.settle.next(now) else { return Ok(()) };
         let Some(Some(next)) = self.owned.get(&partition).copied() else { return Ok(()) };
-        let Some(transaction) = settle::transaction(self.parts.broker.as_ref(), &partition, next).map_err(sort)? else {
-            return Ok(());
+        let transaction = match settle::end(self.parts.broker.as_ref(), &partition, next) {
+            Ok(settle::End::Ahead(transaction)) => transaction,
+            Ok(settle::End::Settled) => return Ok(()),
+            Ok(settle::End::Undecided) => {
+                self.settle.put_off(partition);
+                return Ok(());
+            }
+            Err(error) => {
+                self.settle.put_off(partition);
+                return Err(sort(error));
+            }
         };
         match self.membership.commit(&transaction) {
             Ok(_) => {
@@ -450,7 +459,10 @@ impl Worker {
             }
             Err(CommitError::Over { cause }) => Err(Ended::Rejoin(cause)),
             // It was only tidying: the next time will do.
-            Err(CommitError::Again { .. } | CommitError::Stale { .. } | CommitError::Refused { .. }) => Ok(()),
+            Err(CommitError::Again { .. } | CommitError::Stale { .. } | CommitError::Refused { .. }) => {
+                self.settle.put_off(partition);
+                Ok(())
+            }
         }
     }
 }
