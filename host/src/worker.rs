@@ -448,16 +448,15 @@ impl Worker {
         let now = self.parts.clock.now();
         let Some(partition) = self.settle.next(now) else { return Ok(()) };
         let Some(Some(next)) = self.owned.get(&partition).copied() else { return Ok(()) };
-        let transaction = match settle::look(self.parts.broker.as_ref(), &partition, next) {
-            Ok(Between::Nothing(transaction)) => transaction,
-            Ok(Between::Events) => return Ok(()),
-            Ok(Between::Undecided) => {
-                self.settle.add(partition);
-                self.settle.touch(now);
+        let transaction = match settle::end(self.parts.broker.as_ref(), &partition, next) {
+            Ok(settle::End::Ahead(transaction)) => transaction,
+            Ok(settle::End::Settled) => return Ok(()),
+            Ok(settle::End::Undecided) => {
+                self.settle.put_off(partition);
                 return Ok(());
             }
             Err(error) => {
-                self.settle.add(partition);
+                self.settle.put_off(partition);
                 return Err(sort(error));
             }
         };
@@ -470,8 +469,7 @@ impl Worker {
             Err(CommitError::Over { cause }) => Err(Ended::Rejoin(cause)),
             // It was only tidying: the next time will do.
             Err(CommitError::Again { .. } | CommitError::Stale { .. } | CommitError::Refused { .. }) => {
-                self.settle.add(partition);
-                self.settle.touch(now);
+                self.settle.put_off(partition);
                 Ok(())
             }
         }

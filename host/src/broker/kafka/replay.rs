@@ -194,6 +194,15 @@ impl KafkaReplay {
     }
 }
 
+/// A replay that is given up before its end leaves its reader to the next one.
+impl Drop for KafkaReplay {
+    fn drop(&mut self) {
+        if let Some(reader) = self.reader.take() {
+            self.readers.give_back(reader);
+        }
+    }
+}
+
 impl Replay for KafkaReplay {
     fn next(&mut self, wait: Duration) -> Result<Replayed, Error> {
         match self.stage {
