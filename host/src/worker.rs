@@ -20,7 +20,7 @@ use std::time::Duration;
 use self::batch::{Decided, Handled, Handling};
 use self::plan::Plan;
 use self::restore::{CACHE_AGE_MAX, Restore};
-use self::settle::{Between, Settle};
+use self::settle::Settle;
 use self::state::Store;
 use self::transaction::Origin;
 use self::verdict::Verdict;
