@@ -6,6 +6,7 @@
 #![cfg(test)]
 
 mod admin;
+mod artefacts;
 mod conformance;
 mod guests;
 mod ingress;
