@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use clap::Args;
 
 use super::{AppArg, Failure};
-use crate::app::{Source, manifest};
+use crate::app::{App, Source, manifest};
 use crate::event::Digest;
 
 mod cargo;
@@ -31,8 +31,11 @@ pub(super) struct BuildArgs {
 
 /// Builds, and prints a line a function.
 pub(super) fn build(args: &BuildArgs, out: &mut dyn Write) -> Result<(), Failure> {
-    let manifest = manifest::read(&args.app.path)?;
-    let app = &manifest.app;
+    build_app(&manifest::load(&args.app.path)?, out)
+}
+
+/// Builds the components of an app that was read.
+pub(super) fn build_app(app: &App, out: &mut dyn Write) -> Result<(), Failure> {
     let mut packages: BTreeMap<&str, Package> = BTreeMap::new();
     for function in &app.functions {
         if let Source::Crate(folder) = &function.source {

@@ -1,11 +1,13 @@
 //! `fnhost run`: puts the parts together, waits for the end, and takes them apart again.
 //!
+//! When asked to, it builds the components and makes the topics first, as the verbs `build` and `topics apply` do.
 //! Components are loaded and both listeners bound before the broker is asked for anything, so a mistake shows at once.
 //! Health is served from then on; workers begin when the broker has answered, can give the guarantee and has the app's topics
 //! ([`watch`]). The host ends by SIGTERM or SIGINT, which drains: no more requests, the open batch finished, the group left,
 //! exit 0 within the deadline. It ends with an error when a worker meets what somebody has to look at.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,7 +21,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch as channel};
 
 use self::watch::Watch;
-use super::{Asked, Failure, RunArgs};
+use super::topics::TopicsArgs;
+use super::{Asked, Failure, RunArgs, build, topics};
 use crate::admin::metrics::Metrics;
 use crate::admin::status::{self, Status};
 use crate::app::schemas::Schemas;
@@ -99,6 +102,12 @@ pub(super) fn run(args: RunArgs) -> Result<(), Failure> {
     let schemas = Schemas::load(&manifest.schemas)?;
     let app = manifest.app.name.clone();
     let asked = Asked { path: &args.app.path, app: &app, brokers: &connection.brokers };
+    if args.build {
+        build::build_app(&manifest.app, &mut io::stderr())?;
+    }
+    if args.apply_topics {
+        topics::topics(&TopicsArgs::apply(args.app.clone(), args.kafka), &mut io::stderr())?;
+    }
     let settings = Settings {
         app: manifest.app,
         schemas,
@@ -233,10 +242,15 @@ fn load(settings: &Settings, status: &Status) -> anyhow::Result<Versions> {
     let options = sandbox::Options { cache: settings.cache.clone(), instances_max: workers + 1, ..Default::default() };
     let sandbox = Sandbox::new(&options)?;
     let mut versions = Versions::new();
+    let root = settings.app.root.display();
     for function in &settings.app.functions {
         let file = settings.app.component_file(function);
         let version = sandbox.load_file(&file).map_err(|error| {
-            let hint = error.hint().map_or_else(|| format!("fnhost check {}", settings.app.root.display()), Into::into);
+            let hint = match (&error, error.hint()) {
+                (sandbox::LoadError::NotThere { .. }, _) => format!("run with --build, or fnhost build {root}"),
+                (_, Some(hint)) => hint.to_owned(),
+                (_, None) => format!("fnhost check {root}"),
+            };
             Unloadable { function: function.name.clone(), hint, error }
         })?;
         let digest: Digest = version.digest();

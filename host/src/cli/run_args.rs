@@ -45,6 +45,12 @@ pub struct RunArgs {
         value_parser = humantime::parse_duration
     )]
     pub drain_time: Duration,
+    /// Build the functions' components first, as `fnhost build` does
+    #[arg(long, env = "FNHOST_BUILD", help_heading = "Before it runs")]
+    pub build: bool,
+    /// Make the app's topics first, as `fnhost topics apply` does
+    #[arg(long, env = "FNHOST_APPLY_TOPICS", help_heading = "Before it runs")]
+    pub apply_topics: bool,
 }
 
 /// The name of a process. Part of `transactional.id` and `group.instance.id`: without dots, so that no two parts of

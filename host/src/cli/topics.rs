@@ -60,6 +60,13 @@ struct WhichArgs {
     grow: bool,
 }
 
+impl TopicsArgs {
+    /// `topics apply APP`, growing nothing.
+    pub(super) fn apply(app: AppArg, kafka: KafkaArgs) -> Self {
+        Self { verb: Verb::Apply(ApplyArgs { app, kafka, grow: false }) }
+    }
+}
+
 /// Plans, or applies.
 pub(super) fn topics(args: &TopicsArgs, out: &mut dyn Write) -> Result<(), Failure> {
     let (Verb::Plan(PlanArgs { which, .. }) | Verb::Apply(ApplyArgs { which })) = &args.verb;

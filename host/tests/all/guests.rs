@@ -46,7 +46,7 @@ fn add_target(workspace: &Path) {
 }
 
 /// Where cargo puts what it builds, as it says itself: `CARGO_TARGET_DIR` and configuration files count.
-fn target_folder(workspace: &Path) -> PathBuf {
+pub fn target_folder(workspace: &Path) -> PathBuf {
     let metadata = Command::new(cargo())
         .args(["metadata", "--no-deps", "--format-version", "1", "--offline"])
         .current_dir(workspace)
@@ -57,12 +57,12 @@ fn target_folder(workspace: &Path) -> PathBuf {
     metadata["target_directory"].as_str().expect("cargo names its target folder").into()
 }
 
-fn cargo() -> &'static str {
+pub fn cargo() -> &'static str {
     option_env!("CARGO").unwrap_or("cargo")
 }
 
 /// Runs a command to its end, with all that it says on stderr.
-fn run(command: &mut Command) {
+pub fn run(command: &mut Command) {
     // A build for another target must not inherit what a test run was given for this one.
     command.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS").stdin(Stdio::null());
     let status = command.stdout(std::io::stderr()).status().unwrap_or_else(|error| panic!("{command:?}: {error}"));

@@ -6,7 +6,7 @@
 #![cfg(test)]
 
 mod admin;
-mod cli;
+mod artefacts;
 mod conformance;
 mod guests;
 mod ingress;
