@@ -63,7 +63,7 @@ struct WhichArgs {
 impl TopicsArgs {
     /// `topics apply APP`, growing nothing.
     pub(super) fn apply(app: AppArg, kafka: KafkaArgs) -> Self {
-        Self { verb: Verb::Apply(ApplyArgs { app, kafka, grow: false }) }
+        Self { verb: Verb::Apply(ApplyArgs { which: WhichArgs { app, kafka, grow: false } }) }
     }
 }
 

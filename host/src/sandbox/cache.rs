@@ -184,11 +184,7 @@ mod tests {
         fs::write(folder.path().join("another's"), "").unwrap();
         cache.prune().unwrap();
         assert!(!name(5).exists() && name(6).exists());
-        assert_eq!(
-            fs::read_dir(folder.path()).unwrap().count(),
-            FILES_MAX + 1,
-            "what is not ours stays"
-        );
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), FILES_MAX + 1, "what is not ours stays");
     }
 
     #[test]

@@ -7,6 +7,7 @@
 
 mod admin;
 mod artefacts;
+mod cli;
 mod conformance;
 mod guests;
 mod ingress;

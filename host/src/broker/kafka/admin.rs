@@ -213,7 +213,7 @@ pub(super) fn progress(
             .map_err(|e| away("reading a partition's bounds", &e))?;
         let position = match element.offset() {
             Place::Offset(next) if (end - MARKERS_MAX..end).contains(&next) => {
-                let only_markers = only_markers_from(&of_group, element.topic(), element.partition(), next);
+                let only_markers = only_markers_from(of_group, element.topic(), element.partition(), next);
                 Some(if only_markers.map_err(|e| away("reading behind a position", &e))? { end } else { next })
             }
             Place::Offset(next) => Some(next),
