@@ -132,6 +132,17 @@ fn help_of_run() {
               [env: FNHOST_ADMIN=]
               [default: 127.0.0.1:9090]
 
+    Before it runs:
+          --build
+              Build the functions' components first, as `fnhost build` does
+
+              [env: FNHOST_BUILD=]
+
+          --apply-topics
+              Make the app's topics first, as `fnhost topics apply` does
+
+              [env: FNHOST_APPLY_TOPICS=]
+
     Logging:
           --log-format <FORMAT>
               How log lines are written
