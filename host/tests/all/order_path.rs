@@ -3,10 +3,16 @@
 //! Hosts are processes of the built binary, and are killed as `kill -9` does. What is asserted is read from Kafka as a
 //! customer of its topics would read it: committed records only.
 
+mod apps;
+mod error_events;
 mod events;
+mod groups;
 mod hosts;
 mod kills;
 mod orders;
 mod outage;
+mod raw;
+mod refusals;
+mod state;
 mod tools;
 mod world;

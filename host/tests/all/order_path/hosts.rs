@@ -6,7 +6,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::world::{FNHOST, World};
+use super::world::{FNHOST, World, bounded};
 use crate::kafka::{PATIENCE, eventually};
 
 /// Runs `$@` until its standard input ends; says its process id first and how it ended last.
@@ -113,14 +113,19 @@ impl Host {
 
     /// Asks it to end, and gives its exit code and log.
     pub(crate) fn terminate(self) -> (i32, String) {
-        Command::new("kill").args(["-TERM", &self.pid]).status().unwrap();
+        self.signal("TERM");
         self.wait()
     }
 
-    /// Waits until it has ended by itself.
+    /// Sends it a signal, such as `STOP`.
+    pub(crate) fn signal(&self, name: &str) {
+        Command::new("kill").args([&format!("-{name}"), &self.pid]).status().unwrap();
+    }
+
+    /// Waits until it has ended by itself; kills it, which is exit code 137, when that takes too long.
     pub(crate) fn wait(mut self) -> (i32, String) {
         let mut last = String::new();
-        self.said.read_to_string(&mut last).unwrap();
+        bounded(&self.pid, || self.said.read_to_string(&mut last).unwrap());
         self.supervisor.wait().unwrap();
         let code = last.trim().rsplit(' ').next().unwrap().parse().unwrap();
         (code, self.log())

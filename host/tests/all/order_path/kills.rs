@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::hosts::{Host, agent};
 use super::orders::{bad_order, order, place_surely};
-use super::world::World;
+use super::world::{World, pause};
 use crate::kafka::{Isolation, eventually, say};
 
 const ORDERS: usize = 10_000;
@@ -98,17 +98,6 @@ fn ten_thousand_orders_are_each_shipped_once_while_hosts_are_killed_and_come_and
 
 fn is_bad(number: usize) -> bool {
     number % 50 == 7
-}
-
-/// Lets the system run for a while: the load, not an answer, is what is wanted.
-fn pause(time: Duration) {
-    pause_until(Instant::now() + time);
-}
-
-fn pause_until(until: Instant) {
-    while let Some(left) = until.checked_duration_since(Instant::now()) {
-        std::thread::park_timeout(left);
-    }
 }
 
 fn free_address() -> String {

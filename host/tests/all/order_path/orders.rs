@@ -1,8 +1,13 @@
-//! Orders, and posting them until somebody has taken them.
+//! Orders, posting them until somebody has taken them, and what became of them.
 
+use std::collections::BTreeMap;
+
+use fnhost::event::Event;
 use serde_json::{Value, json};
 
 use super::hosts::agent;
+use super::world::World;
+use crate::kafka::Isolation;
 
 /// An order that can be filled.
 pub(crate) fn order(number: usize) -> Value {
@@ -22,6 +27,47 @@ pub(crate) fn bad_order(number: usize) -> Value {
     let mut order = order(number);
     order["products"][0]["productCode"] = "P-9999".into();
     order
+}
+
+/// The event of an order, as a host would write it to `order-received`.
+pub(crate) fn order_event(id: &str) -> Value {
+    let mut order = order(3);
+    order["id"] = id.into();
+    json!({
+        "specversion": "1.0", "id": format!("by-hand-{id}"), "source": "/by-hand", "type": "ppe4peeps.order-received",
+        "subject": id, "time": "2026-01-02T03:04:05Z", "datacontenttype": "application/json",
+        "data": { "order": order },
+    })
+}
+
+impl World {
+    /// How often each order was shipped, by the notifications that customers would get.
+    pub(crate) fn shipped(&self) -> BTreeMap<String, usize> {
+        count_shipped(&self.kafka().read(&["notification"], Isolation::Committed))
+    }
+
+    /// Waits until each of these orders was shipped.
+    pub(crate) fn await_shipped(&self, ids: &[String]) {
+        let all = |events: &[Event]| {
+            let counts = count_shipped(events);
+            ids.iter().all(|id| counts.contains_key(id))
+        };
+        let what = format!("{} orders are shipped", ids.len());
+        self.kafka().read_until(&what, &["notification"], Isolation::Committed, all);
+    }
+}
+
+fn count_shipped(notifications: &[Event]) -> BTreeMap<String, usize> {
+    let shipped = notifications.iter().map(json_of).filter(|json| json["data"]["stage"] == "shipped");
+    shipped.fold(BTreeMap::new(), |mut counts, json| {
+        *counts.entry(json["subject"].as_str().unwrap().to_owned()).or_default() += 1;
+        counts
+    })
+}
+
+/// An event's value, which is JSON.
+pub(crate) fn json_of(event: &Event) -> Value {
+    serde_json::from_slice(event.value.as_deref().unwrap()).unwrap()
 }
 
 /// Status and body of one POST to `/orders`. 0 when nobody answered.
