@@ -55,11 +55,7 @@ pub(super) fn members_share_partitions_and_one_number_lies_on_one_member(world: 
         assert!(same, "{:?}", joined.owned);
     }
     let mut third = world.join(&world.another(&member));
-    until(
-        "a third owns some too",
-        &mut [&mut first, &mut second, &mut third],
-        all_owned,
-    );
+    until("a third owns some too", &mut [&mut first, &mut second, &mut third], all_owned);
 }
 
 pub(super) fn a_member_that_leaves_hands_over(world: &World) {
