@@ -17,8 +17,8 @@ use std::time::Duration;
 use super::client::{Batching, Client, Delivery};
 use super::errors::{self, Demand, Fault};
 use super::watchdog::Guard;
-use crate::broker::{CommitError, Committed, Pulse, Transaction};
-use crate::event::{Offset, Partition};
+use crate::broker::{CommitError, Committed, Position, Pulse, Transaction};
+use crate::event::{Offset, Partition, Record};
 
 /// How long one call may wait for the broker before it is made again.
 const CALL: Duration = Duration::from_secs(5);
@@ -32,10 +32,12 @@ pub(super) fn commit<C: Client>(
     pulse: &Pulse,
     guard: &Guard,
 ) -> Result<Committed, CommitError> {
+    let marked = mark(transaction.positions());
+    let transaction = Marked { positions: &marked, records: transaction.records() };
     let result = attempt(client, transaction, Batching::Many, pulse, guard);
     let result = match result {
         // The refused batch may have held innocents, and may have been refused only for being a batch.
-        Err(CommitError::Refused { .. }) if transaction.records().len() > 1 => {
+        Err(CommitError::Refused { .. }) if transaction.records.len() > 1 => {
             client.discard();
             let singly = attempt(client, transaction, Batching::One, pulse, guard);
             client.discard();
@@ -49,9 +51,34 @@ pub(super) fn commit<C: Client>(
     result
 }
 
+/// A transaction whose positions carry a mark that no other has: what is found on the broker later is ours or not.
+#[derive(Clone, Copy)]
+struct Marked<'a> {
+    positions: &'a BTreeMap<Partition, Position>,
+    records: &'a [Record],
+}
+
+/// Separates the mark from the note.
+const MARK_END: char = ';';
+
+/// The positions with a new mark before each note.
+fn mark(positions: &BTreeMap<Partition, Position>) -> BTreeMap<Partition, Position> {
+    let mark = uuid::Uuid::new_v4().simple().to_string();
+    let marked = |(partition, position): (&Partition, &Position)| {
+        let note = format!("{mark}{MARK_END}{}", position.note);
+        (partition.clone(), Position { next: position.next, note })
+    };
+    positions.iter().map(marked).collect()
+}
+
+/// The note as it was before it was marked. One that was written by other tools stays as it is.
+pub(super) fn unmarked(note: &str) -> &str {
+    note.split_once(MARK_END).map_or(note, |(_, note)| note)
+}
+
 fn attempt<C: Client>(
     client: &mut C,
-    transaction: &Transaction,
+    transaction: Marked<'_>,
     batching: Batching,
     pulse: &Pulse,
     guard: &Guard,
@@ -64,7 +91,7 @@ fn attempt<C: Client>(
 
     let mut ends = Ends::default();
     let mut refused = Vec::new();
-    for (index, record) in transaction.records().iter().enumerate() {
+    for (index, record) in transaction.records.iter().enumerate() {
         match send(client, index, record, &mut ends, pulse) {
             Ok(()) => {}
             Err(fault) if errors::is_refused(fault.code) => refused.push((index, fault.to_string())),
@@ -73,10 +100,12 @@ fn attempt<C: Client>(
     }
     if !refused.is_empty() {
         abort(client, pulse, guard);
+        // An abort also purges what is queued a moment later, so this producer is done with.
+        client.discard();
         return Err(CommitError::Refused { refused });
     }
 
-    let sent = again(pulse, || guard.watch(|| client.send_offsets(transaction.positions(), CALL)));
+    let sent = again(pulse, || guard.watch(|| client.send_offsets(transaction.positions, CALL)));
     if let Err(fault) = sent {
         return Err(undo(client, fault, ends, pulse, guard));
     }
@@ -90,7 +119,7 @@ fn attempt<C: Client>(
     }
 
     match again(pulse, || guard.watch(|| client.commit(CALL))) {
-        Ok(()) => Ok(Committed { ends: ends.into_ends(transaction) }),
+        Ok(()) => Ok(Committed { ends: ends.into_ends(transaction.records) }),
         Err(fault) if fault.demand == Demand::Abort => Err(undo(client, fault, ends, pulse, guard)),
         Err(fault) => find_out(client, transaction, fault, pulse, guard),
     }
@@ -105,13 +134,7 @@ fn init<C: Client>(client: &mut C, batching: Batching, pulse: &Pulse, guard: &Gu
 }
 
 /// Queues a record; waits for room when the queue is full.
-fn send<C: Client>(
-    client: &mut C,
-    index: usize,
-    record: &crate::event::Record,
-    ends: &mut Ends,
-    pulse: &Pulse,
-) -> Result<(), Fault> {
+fn send<C: Client>(client: &mut C, index: usize, record: &Record, ends: &mut Ends, pulse: &Pulse) -> Result<(), Fault> {
     loop {
         match client.send(index, record) {
             Err(fault) if fault.code == rdkafka::types::RDKafkaErrorCode::QueueFull && client.in_flight() > 0 => {
@@ -176,7 +199,7 @@ fn abort<C: Client>(client: &mut C, pulse: &Pulse, guard: &Guard) {
 /// the other; then the group's stable positions tell which.
 fn find_out<C: Client>(
     client: &mut C,
-    transaction: &Transaction,
+    transaction: Marked<'_>,
     fault: Fault,
     pulse: &Pulse,
     guard: &Guard,
@@ -184,14 +207,14 @@ fn find_out<C: Client>(
     tracing::warn!(error = %fault, "the outcome of a commit is unknown, finding out");
     client.discard();
     init(client, Batching::Many, pulse, guard)?;
-    let partitions: Vec<Partition> = transaction.positions().keys().cloned().collect();
+    let partitions: Vec<Partition> = transaction.positions.keys().cloned().collect();
     let mut found = BTreeMap::new();
     again(pulse, || {
         found = guard.watch(|| client.committed(&partitions, CALL))?;
         Ok(())
     })
     .map_err(|fault| CommitError::Over { cause: fault.boxed() })?;
-    let is_ours = transaction.positions().iter().all(|(partition, ours)| {
+    let is_ours = transaction.positions.iter().all(|(partition, ours)| {
         found.get(partition).is_some_and(|theirs| theirs.next == ours.next && theirs.note == ours.note)
     });
     if client.is_lost() {
@@ -230,10 +253,10 @@ impl Ends {
         self.failed.iter().filter(|(_, f)| errors::is_refused(f.code)).map(|(i, f)| (*i, f.to_string())).collect()
     }
 
-    fn into_ends(self, transaction: &Transaction) -> BTreeMap<Partition, Offset> {
+    fn into_ends(self, records: &[Record]) -> BTreeMap<Partition, Offset> {
         let mut ends: BTreeMap<Partition, Offset> = BTreeMap::new();
         for (index, number, offset) in self.delivered {
-            if let Some(record) = transaction.records().get(index) {
+            if let Some(record) = records.get(index) {
                 let end = ends.entry(Partition::new(std::sync::Arc::clone(&record.topic), number)).or_default();
                 *end = (*end).max(offset + 1);
             }

@@ -45,7 +45,8 @@ impl<C: Client> KafkaMembership<C> {
         let mut starts = BTreeMap::new();
         let mut positions = BTreeMap::new();
         for partition in &partitions {
-            let position = found.get(partition).cloned().unwrap_or_default();
+            let mut position = found.get(partition).cloned().unwrap_or_default();
+            position.note = commit::unmarked(&position.note).to_owned();
             let (start, position) = match self.start(partition, position) {
                 Ok(start) => start,
                 Err(Asked::Fault(fault)) => return self.put_off(partitions, fault),
@@ -161,7 +162,11 @@ impl<C: Client> Membership for KafkaMembership<C> {
             match self.client.poll(Duration::ZERO) {
                 Signal::Revoked { partitions, lost } => return Ok(self.revoke(partitions, lost)),
                 Signal::Assigned(newer) => return self.settle(newer),
-                _ => return self.settle(partitions),
+                Signal::Fault { fault, fatal } => {
+                    self.pending = Some(partitions);
+                    return Ok(self.error(fault, fatal)?.unwrap_or(Polled::Idle));
+                }
+                Signal::Nothing | Signal::Event(_) => return self.settle(partitions),
             }
         }
         let mut events: Vec<Event> = Vec::new();

@@ -3,15 +3,15 @@
 //! A record is stored when the broker has said so with `acks=all`, refused when the broker or the client says that it will
 //! never be taken, and of unknown fate when no answer came: librdkafka may have sent it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::producer::future_producer::OwnedDeliveryResult;
-use rdkafka::producer::{FutureProducer, FutureRecord};
+use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
 use rdkafka::util::TokioRuntime;
 
-use super::context::Quiet;
+use super::context::{Quiet, lock};
 use super::errors::{Fault, is_away, is_refused};
 use super::rdkafka_client::headers_of;
 use super::settings::Settings;
@@ -25,25 +25,43 @@ type Producer = FutureProducer<Quiet, TokioRuntime>;
 
 /// A publisher over a producer of its own.
 pub(super) struct KafkaPublisher {
-    producer: Producer,
+    settings: Settings,
+    /// Replaced when librdkafka gives it up, as it does with an idempotent producer that lost count.
+    producer: Mutex<Producer>,
     reachable: Arc<AtomicBool>,
+}
+
+fn create(settings: &Settings) -> Result<Producer, Error> {
+    settings
+        .publisher()
+        .create_with_context(Quiet::default())
+        .map_err(|e| Fault::of("creating the publisher", &e).into_error(&settings.brokers))
 }
 
 impl KafkaPublisher {
     pub(super) fn new(settings: &Settings, reachable: Arc<AtomicBool>) -> Result<Self, Error> {
-        let producer = settings
-            .publisher()
-            .create_with_context(Quiet::default())
-            .map_err(|e| Fault::of("creating the publisher", &e).into_error(&settings.brokers))?;
-        Ok(Self { producer, reachable })
+        Ok(Self { settings: settings.clone(), producer: Mutex::new(create(settings)?), reachable })
+    }
+
+    /// A producer that lives.
+    fn producer(&self) -> Producer {
+        let mut producer = lock(&self.producer);
+        if let Some((code, reason)) = producer.client().fatal_error() {
+            tracing::error!(?code, reason, "the publisher died, making a new one");
+            match create(&self.settings) {
+                Ok(new) => *producer = new,
+                Err(error) => tracing::error!(%error, "there is no new publisher"),
+            }
+        }
+        producer.clone()
     }
 }
 
 impl Publisher for KafkaPublisher {
     fn publish(&self, record: Record) -> Promise<Result<Stored, PublishError>> {
         // Queued here and now: the order of calls is the order of records.
-        let mut queued = self.producer.send_result(future_record(&record)).map_err(|(error, _)| unsent(&error));
-        let (producer, reachable) = (self.producer.clone(), Arc::clone(&self.reachable));
+        let (producer, reachable) = (self.producer(), Arc::clone(&self.reachable));
+        let mut queued = producer.send_result(future_record(&record)).map_err(|(error, _)| unsent(&error));
         Box::pin(async move {
             for _ in 1..SENDS_MAX {
                 match queued?.await {

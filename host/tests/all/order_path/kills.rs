@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::hosts::{Host, agent};
 use super::orders::{bad_order, order, place_surely};
-use super::world::{World, pause};
+use super::world::{World, pause, pause_until};
 use crate::kafka::{Isolation, eventually, say};
 
 const ORDERS: usize = 10_000;

@@ -184,7 +184,11 @@ pub(crate) fn bounded<T>(pid: &str, wait: impl FnOnce() -> T) -> T {
 
 /// Lets the system run for a while: load, not an answer, is what is wanted.
 pub(crate) fn pause(time: Duration) {
-    let until = Instant::now() + time;
+    pause_until(Instant::now() + time);
+}
+
+/// Lets the system run until then.
+pub(crate) fn pause_until(until: Instant) {
     while let Some(left) = until.checked_duration_since(Instant::now()) {
         std::thread::park_timeout(left);
     }
