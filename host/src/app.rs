@@ -152,7 +152,7 @@ pub enum Source {
 /// What one invocation may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Wall time. 250 ms unless told otherwise.
+    /// How long it may run: what its thread spends on it, however busy the machine is. 250 ms unless told otherwise.
     pub time: Duration,
     /// Linear memory, in bytes. 32 MiB unless told otherwise, [`Limits::MEMORY_BYTES_MAX`] at most.
     pub memory_bytes: usize,

@@ -7,7 +7,7 @@
 //! So the same call gives the same outcome. Sockets, HTTP and unknown imports are refused when a component is loaded
 //! (`imports`).
 //!
-//! What bounds a call: wall time by epochs (`ticker`), linear memory (`memory`), outputs (`outputs`), state
+//! What bounds a call: the time of its thread, looked at by epochs (`ticker`), linear memory (`memory`), outputs (`outputs`), state
 //! (`state`), log lines (`log`), handles, tables, the stack, and what a single call into the host may copy
 //! (`version`). Each has an outcome of its own class; none of them ends the process.
 //!
@@ -41,6 +41,7 @@ mod memory;
 mod outputs;
 mod process;
 mod random;
+mod spent;
 mod state;
 mod text;
 mod ticker;

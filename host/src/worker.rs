@@ -189,6 +189,9 @@ impl Worker {
 
     /// The stores, as caches for the next membership of this thread.
     pub fn into_stores(mut self) -> Stores {
+        // Those of partitions that were lost earlier may be too old by the time they are asked for.
+        let owned = std::mem::take(&mut self.owned);
+        self.stores.retain(|(_, partition), _| owned.contains_key(partition));
         self.stores.values_mut().for_each(|store| Arc::make_mut(store).undo());
         self.stores
     }
@@ -272,6 +275,7 @@ impl Worker {
             return Err(Ended::Broken(Error::Bug { what: "looking up versions", cause }));
         };
         let mut decided = Decided::new();
+        // Every round but the last decides an event more, so there are no more rounds than works.
         loop {
             let handling =
                 Handling { plan: &plan, versions: &versions, decided: &decided, clock: self.parts.clock.as_ref() };
@@ -294,11 +298,16 @@ impl Worker {
                 }
                 Err(CommitError::Refused { refused }) => {
                     self.undo(&events);
+                    let known = decided.len();
                     if self.refuse(&events, &handled, &built.origins, &refused, &mut decided)? {
                         // A stopped partition: what is left of the batch is handled without it.
                         self.put_back(events, 0);
                         self.waiting.retain(|event| !self.stopped.contains_key(&event.partition));
-                        return Ok(());
+                        return self.hold();
+                    }
+                    if decided.len() == known {
+                        let cause = format!("{} records that belong to no event", refused.len());
+                        return Err(Ended::Broken(Error::Bug { what: "the broker refused", cause: cause.into() }));
                     }
                 }
                 Err(CommitError::Over { cause } | CommitError::Again { cause }) => return Err(Ended::Rejoin(cause)),

@@ -7,6 +7,7 @@ use super::log::Log;
 use super::memory::Memory;
 use super::process::Process;
 use super::random::Random;
+use super::spent::Spent;
 use super::state::State;
 use super::time::Time;
 use crate::app::Function;
@@ -17,6 +18,7 @@ pub(super) struct Guest {
     pub(super) function: Arc<Function>,
     pub(super) memory: Memory,
     pub(super) state: State,
+    pub(super) spent: Spent,
     pub(super) time: Time,
     pub(super) random: Random,
     pub(super) log: Log,
@@ -30,6 +32,7 @@ impl Guest {
             function: Arc::clone(call.function),
             memory: Memory::up_to(call.function.limits.memory_bytes),
             state: State::over(Arc::clone(&call.state)),
+            spent: Spent::up_to(call.function.limits.time),
             time: Time::beginning(call.event.timestamp_ms),
             random: Random::seeded(call.seed),
             log: Log::of(Arc::clone(call.function)),

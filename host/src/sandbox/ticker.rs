@@ -1,6 +1,6 @@
-//! Wall time for deadlines, and the limit on how many guests run at once.
+//! When to look at what a guest has spent, and the limit on how many guests run at once.
 //!
-//! A thread advances the engine's epoch once a millisecond while a guest runs. A guest looks at the epoch at every loop
+//! A thread advances the engine's epoch every few milliseconds while a guest runs. A guest looks at the epoch at every loop
 //! and call, which costs it about a tenth; nothing else can stop it. When nothing has run for [`IDLE_TICKS`], the
 //! thread sleeps until somebody enters. While the whole process stood still (a suspended machine, `SIGSTOP`) epochs
 //! stand still too, but for [`CATCH_UP_TICKS`]: a guest is not blamed for it.
@@ -12,12 +12,12 @@ use std::time::{Duration, Instant};
 
 use wasmtime::Engine;
 
-/// One epoch.
-const TICK: Duration = Duration::from_millis(1);
+/// One epoch: the grain of `limits.time`. A thousand wake-ups a second cost a twentieth of a busy host.
+const TICK: Duration = Duration::from_millis(5);
 /// How long the thread goes on ticking after the last guest: the next event most often comes soon.
-const IDLE_TICKS: u32 = 100;
+const IDLE_TICKS: u32 = 20;
 /// How many epochs one late tick may make up for.
-const CATCH_UP_TICKS: u32 = 20;
+const CATCH_UP_TICKS: u32 = 4;
 
 /// The thread, stopped when this is dropped.
 pub(super) struct Ticker {

@@ -13,6 +13,7 @@ use super::contract::{Component, ComponentPre};
 use super::ended::Ended;
 use super::guest::Guest;
 use super::memory::Memory;
+use super::spent::Spent;
 use super::ticker::Ticker;
 use super::{Sandbox, outputs, text};
 use crate::app::{Function, Limits};
@@ -63,7 +64,8 @@ impl Handler for Version {
 /// Sets every limit there is: what is not set has a default that is far too wide.
 fn limit(store: &mut Store<Guest>, limits: &Limits) {
     store.limiter(|guest| &mut guest.memory);
-    store.set_epoch_deadline(Ticker::epochs(limits.time));
+    store.set_epoch_deadline(Ticker::epochs(Spent::first_look(limits.time)));
+    store.epoch_deadline_callback(|mut store| Ok(store.data_mut().spent.look()));
     // What one call copies out of the guest. No more than it has, and so no call of a well-behaved guest is refused;
     // one that returns the same bytes many times over is.
     store.set_hostcall_fuel(limits.memory_bytes.saturating_add(STRUCTURE_BYTES_MAX));

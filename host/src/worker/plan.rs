@@ -51,7 +51,7 @@ pub struct BatchLimits {
 
 impl Default for BatchLimits {
     fn default() -> Self {
-        Self { events_max: 1000, bytes_max: 4 << 20, time_max: Duration::from_millis(500) }
+        Self { events_max: 2000, bytes_max: 4 << 20, time_max: Duration::from_millis(500) }
     }
 }
 

@@ -27,13 +27,13 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// Logs and errors of any client.
 #[derive(Debug, Default)]
 pub(super) struct Talk {
-    /// Set when a request of this client timed out or lost its connection.
+    /// Set when a request of this client timed out or a connection broke.
     tainted: AtomicBool,
 }
 
 impl Talk {
     fn log(&self, level: RDKafkaLogLevel, fac: &str, text: &str) {
-        if fac == "REQTMOUT" {
+        if matches!(fac, "REQTMOUT" | "FAIL") {
             self.tainted.store(true, Ordering::Relaxed);
         }
         match level {
@@ -143,8 +143,15 @@ impl ConsumerContext for Member {
 /// Delivery reports of one producer, which its polling thread writes and the worker waits for.
 #[derive(Debug, Default)]
 pub(super) struct Deliveries {
-    came: Mutex<Vec<Delivery>>,
+    came: Mutex<Came>,
     arrived: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Came {
+    deliveries: Vec<Delivery>,
+    /// How many the worker waits for, 0 when it does not: it is woken once, not once a record.
+    wanted: usize,
 }
 
 impl Deliveries {
@@ -152,14 +159,27 @@ impl Deliveries {
     pub(super) fn take(&self, missing: usize, within: Duration) -> Vec<Delivery> {
         let until = Instant::now() + within;
         let mut came = lock(&self.came);
-        while came.len() < missing {
+        came.wanted = missing;
+        while came.deliveries.len() < missing {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 break;
             }
             came = self.arrived.wait_timeout(came, left).unwrap_or_else(PoisonError::into_inner).0;
         }
-        std::mem::take(&mut *came)
+        came.wanted = 0;
+        std::mem::take(&mut came.deliveries)
+    }
+
+    /// Notes one.
+    fn push(&self, delivery: Delivery) {
+        let mut came = lock(&self.came);
+        came.deliveries.push(delivery);
+        let is_awaited = came.wanted > 0 && came.deliveries.len() >= came.wanted;
+        drop(came);
+        if is_awaited {
+            self.arrived.notify_one();
+        }
     }
 }
 
@@ -188,7 +208,6 @@ impl ProducerContext for Producing {
             Ok(message) => Ok((message.partition(), message.offset())),
             Err((error, _)) => Err(Fault::of("delivery", error)),
         };
-        lock(&self.deliveries.came).push(Delivery { index, result });
-        self.deliveries.arrived.notify_one();
+        self.deliveries.push(Delivery { index, result });
     }
 }

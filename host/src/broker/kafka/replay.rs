@@ -165,6 +165,12 @@ impl KafkaReplay {
             match reader.poll(left) {
                 Some(Ok(message)) => {
                     let event = event_of(&message, &mut self.names);
+                    if event.partition != self.partition {
+                        return Err(Error::Bug {
+                            what: "a reader brought a record of another partition",
+                            cause: event.partition.to_string().into(),
+                        });
+                    }
                     if event.offset >= self.end {
                         return Ok(self.done(records));
                     }

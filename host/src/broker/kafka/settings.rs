@@ -47,6 +47,8 @@ impl Settings {
         for (key, value) in &self.properties {
             config.set(key, value);
         }
+        // What a client logs decides whether it is still trusted, so how much that is must not follow the host's own log.
+        config.set_log_level(rdkafka::config::RDKafkaLogLevel::Info);
         config.set("bootstrap.servers", &self.brokers).set("allow.auto.create.topics", "false");
         config
     }
