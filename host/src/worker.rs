@@ -47,6 +47,8 @@ pub type Stores = BTreeMap<(usize, Partition), Arc<Store>>;
 
 /// How long a step waits for an assignment to change after the group was found to have moved on.
 const STALE_WAIT: Duration = Duration::from_millis(100);
+/// How often the same transaction is handed in before the worker polls again.
+const AGAIN_MAX: u32 = 10;
 /// How long to wait before the same transaction is handed in again.
 const AGAIN_WAIT: Duration = Duration::from_millis(100);
 
@@ -99,7 +101,7 @@ pub struct Worker {
     owned: BTreeMap<Partition, Option<Offset>>,
     /// Kept across assignments as caches.
     stores: Stores,
-    /// When each store was last known to be the newest, for those not owned now.
+    /// When each store was last known to be the newest: when its partition went away. Those of no such time begin anew.
     left_at: BTreeMap<Partition, Duration>,
     restore: Restore,
     restore_began: Duration,
@@ -159,6 +161,7 @@ impl Worker {
             Polled::Revoked { partitions, lost } => self.forget(&partitions, lost),
             Polled::Events(events) => self.waiting.extend(events),
         }
+        self.hold()?;
         self.restore_some()?;
         if !self.waiting.is_empty() {
             self.settle.touch(self.parts.clock.now());
@@ -191,7 +194,8 @@ impl Worker {
     pub fn into_stores(mut self) -> Stores {
         // Those of partitions that were lost earlier may be too old by the time they are asked for.
         let owned = std::mem::take(&mut self.owned);
-        self.stores.retain(|(_, partition), _| owned.contains_key(partition));
+        let unrestored = &self.unrestored;
+        self.stores.retain(|(_, p), _| owned.contains_key(p) && !unrestored.contains(p));
         self.stores.values_mut().for_each(|store| Arc::make_mut(store).undo());
         self.stores
     }
@@ -202,7 +206,7 @@ impl Worker {
             self.restore_began = now;
         }
         for (partition, position) in positions {
-            let aged = self.left_at.remove(&partition).is_some_and(|left| now.saturating_sub(left) > CACHE_AGE_MAX);
+            let aged = self.left_at.get(&partition).is_none_or(|left| now.saturating_sub(*left) > CACHE_AGE_MAX);
             for (function, changelog) in self.parts.plan.states(&partition) {
                 if aged {
                     self.stores.remove(&(function, partition.clone()));
@@ -214,23 +218,29 @@ impl Worker {
             self.owned.insert(partition, position.next);
         }
         tracing::info!(group = self.parts.plan.group, partitions = self.owned.len(), "assigned, restoring state");
-        self.parts.status.set_phase(Phase::Restoring);
+        // With nothing to own there is nothing to restore: it stands by.
+        self.parts.status.set_phase(if self.owned.is_empty() { Phase::Running } else { Phase::Restoring });
         self.parts.status.set_partitions(self.owned.keys().cloned());
     }
 
     fn forget(&mut self, partitions: &[Partition], lost: bool) {
         let now = self.parts.clock.now();
         for partition in partitions {
+            // A store that was not brought up to date stays as old as it was.
+            let was_restored = !self.unrestored.contains(partition);
+            if was_restored && self.owned.contains_key(partition) {
+                self.left_at.insert(partition.clone(), now);
+            }
             self.owned.remove(partition);
             self.unrestored.remove(partition);
             self.stopped.remove(partition);
             self.settle.remove(partition);
-            self.left_at.insert(partition.clone(), now);
         }
         self.restore.forget(partitions);
         self.waiting.retain(|event| !partitions.contains(&event.partition));
         if self.owned.is_empty() {
             self.held = false;
+            self.parts.status.set_phase(Phase::Joining);
         }
         tracing::info!(group = self.parts.plan.group, revoked = partitions.len(), lost, "partitions revoked");
         self.parts.status.set_partitions(self.owned.keys().cloned());
@@ -274,11 +284,17 @@ impl Worker {
             let cause = "a function of the group has no version".into();
             return Err(Ended::Broken(Error::Bug { what: "looking up versions", cause }));
         };
+        let mut events = events;
         let mut decided = Decided::new();
         // Every round but the last decides an event more, so there are no more rounds than works.
         loop {
-            let handling =
-                Handling { plan: &plan, versions: &versions, decided: &decided, clock: self.parts.clock.as_ref() };
+            let handling = Handling {
+                plan: &plan,
+                versions: &versions,
+                decided: &decided,
+                clock: self.parts.clock.as_ref(),
+                status: &self.parts.status,
+            };
             let mut handled = handling.handle(&events, &mut self.stores);
             let built = transaction::build(&plan, &events, &mut handled, &self.stores)
                 .map_err(|e| Error::Bug { what: "writing an error event", cause: Box::new(e) })?;
@@ -290,7 +306,7 @@ impl Worker {
                     return self.hold();
                 }
                 Err(CommitError::Stale { cause }) => {
-                    tracing::info!(group = plan.group, cause = %cause, "the group moved on, the batch is handled again");
+                    tracing::info!(group = plan.group, cause = %cause, "the batch is handled again after a poll");
                     self.undo(&events);
                     self.put_back(events, 0);
                     self.stale = true;
@@ -305,6 +321,11 @@ impl Worker {
                         self.waiting.retain(|event| !self.stopped.contains_key(&event.partition));
                         return self.hold();
                     }
+                    // librdkafka sends nothing behind what was refused, so nothing is known of it: that is for the next batch.
+                    let last = decided.keys().map(|(event, _)| *event).max().unwrap_or(0);
+                    for event in events.split_off((last + 1).min(events.len())).into_iter().rev() {
+                        self.waiting.push_front(event);
+                    }
                     if decided.len() == known {
                         let cause = format!("{} records that belong to no event", refused.len());
                         return Err(Ended::Broken(Error::Bug { what: "the broker refused", cause: cause.into() }));
@@ -317,12 +338,14 @@ impl Worker {
 
     /// Hands a transaction in until the broker has an answer other than to hand it in again.
     fn commit(&mut self, transaction: &crate::broker::Transaction) -> Result<Committed, CommitError> {
-        loop {
+        for round in 1.. {
             let began = self.parts.clock.now();
             let result = self.membership.commit(transaction);
             let took = self.parts.clock.now().saturating_sub(began);
             self.parts.metrics.transaction(took, sort_result(&result));
             match result {
+                // Whatever stands in the way may last: the group and whoever wants this host to end come first.
+                Err(CommitError::Again { cause }) if round >= AGAIN_MAX => return Err(CommitError::Stale { cause }),
                 Err(CommitError::Again { cause }) => {
                     tracing::warn!(group = self.parts.plan.group, cause = %cause, "the transaction was undone, handing it in again");
                     self.parts.clock.sleep(AGAIN_WAIT);
@@ -330,6 +353,7 @@ impl Worker {
                 other => return other,
             }
         }
+        Err(CommitError::Stale { cause: "no more rounds".into() })
     }
 
     /// Takes a batch off the line.
@@ -357,7 +381,9 @@ impl Worker {
 
     /// Pauses when more than a batch waits, resumes when less does.
     fn hold(&mut self) -> Result<(), Ended> {
-        let much = self.waiting.len() >= self.parts.plan.limits.events_max;
+        let limits = self.parts.plan.limits;
+        let bytes: usize = self.waiting.iter().map(Event::size_bytes).sum();
+        let much = self.waiting.len() >= limits.events_max || bytes >= limits.bytes_max;
         if much == self.held || (self.held && !self.waiting.is_empty()) {
             return Ok(());
         }

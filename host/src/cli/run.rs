@@ -193,14 +193,14 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     status.set_draining();
     let deadline = tokio::time::Instant::now() + settings.drain_within;
     end.send_replace(true);
-    let drained = tokio::time::timeout_at(deadline, http_server).await;
-    if drained.is_err() {
-        tracing::warn!("requests were cut off");
-    }
+    // Both at once: requests that wait for the broker must not take the workers' time to leave the group.
     host.stop.store(true, Ordering::Relaxed);
     let workers = std::mem::take(&mut host.workers);
     let joined = tokio::task::spawn_blocking(move || workers.into_iter().all(|worker| worker.join().is_ok()));
     let joined = tokio::time::timeout_at(deadline, joined).await;
+    if tokio::time::timeout_at(deadline, http_server).await.is_err() {
+        tracing::warn!("requests were cut off");
+    }
     admin_end.send_replace(true);
     drop(tokio::time::timeout(Duration::from_secs(2), admin_server).await);
     if let Some(failure) = failure {
@@ -322,8 +322,11 @@ fn start(
                     parts.status.beat();
                     std::thread::park_timeout(Duration::from_millis(50));
                 }
-                if let Err(error) = thread::run(parts, &member, &stop, leave_within) {
-                    report(&fatal, error.into());
+                let run = std::panic::AssertUnwindSafe(|| thread::run(parts, &member, &stop, leave_within));
+                match std::panic::catch_unwind(run) {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => report(&fatal, error.into()),
+                    Err(_) => report(&fatal, anyhow::anyhow!("worker {} panicked; nothing is lost", member.name)),
                 }
             });
             workers.push(thread.context("a worker's thread cannot be started")?);
@@ -344,7 +347,8 @@ fn start(
             report(&fatal, error.into());
         }
     });
-    workers.push(watching.context("the watch over the broker cannot be started")?);
+    // It is not waited for: it may sit in a question to a broker that is away.
+    drop(watching.context("the watch over the broker cannot be started")?);
     Ok(Host { stop, workers })
 }
 

@@ -11,6 +11,7 @@ use super::plan::{Plan, Planned};
 use super::state::Store;
 use super::verdict::{Next, Verdict, decide};
 use super::{Clock, Stores};
+use crate::admin::status::WorkerStatus;
 use crate::app::schemas::Mismatch;
 use crate::event::{Class, Digest, Effects, Event, Failure, Outcome};
 use crate::invocation::{Call, Handler, View};
@@ -52,6 +53,8 @@ pub struct Handling<'a> {
     pub decided: &'a Decided,
     /// Time, for limits and metrics.
     pub clock: &'a dyn Clock,
+    /// Beaten before each attempt: a slow function is no dead worker.
+    pub status: &'a WorkerStatus,
 }
 
 impl Handling<'_> {
@@ -108,6 +111,7 @@ impl Handling<'_> {
         let seed = planned.seed(event);
         let mut attempt = 1;
         loop {
+            self.status.beat();
             let began = self.clock.now();
             let state: Arc<dyn View> = Arc::<Store>::clone(store);
             let outcome = handler.handle(Call { event, function: &planned.function, seed, state });

@@ -77,6 +77,9 @@ pub(super) trait Client: Send {
     /// The oldest offset of a partition, and the end of what is committed in it.
     fn bounds(&mut self, partition: &Partition, within: Duration) -> Result<(Offset, Offset), Fault>;
 
+    /// Commits positions outside of a transaction: where a group begins, before it has read anything.
+    fn keep(&mut self, positions: &BTreeMap<Partition, Position>) -> Result<(), Fault>;
+
     /// Takes these partitions, paused.
     fn assign(&mut self, starts: &BTreeMap<Partition, Start>) -> Result<(), Fault>;
 

@@ -61,6 +61,7 @@ impl Fault {
     pub(super) fn into_error(self, endpoint: &str) -> Error {
         match self.code {
             code if is_away(code) => Error::Away { endpoint: endpoint.to_owned(), cause: Box::new(self) },
+            code if is_unknown(code) => Error::NoSuchTopic { topic: self.to_string() },
             Code::TopicAuthorizationFailed => denied("an operation", "a topic", &self),
             Code::GroupAuthorizationFailed => denied("Read", "the consumer group", &self),
             Code::ClusterAuthorizationFailed => denied("an operation", "the cluster", &self),
@@ -115,7 +116,13 @@ pub(super) fn is_away(code: Code) -> bool {
             | Code::FencedLeaderEpoch
             | Code::UnknownLeaderEpoch
             | Code::OffsetNotAvailable
+            | Code::KafkaStorageError
     )
+}
+
+/// A topic or partition is not there, or the broker has not learnt of it yet.
+pub(super) fn is_unknown(code: Code) -> bool {
+    matches!(code, Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition)
 }
 
 /// The group has moved on without this member.

@@ -10,7 +10,7 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 
 use super::client::{Client, Signal, Start};
 use super::commit;
-use super::errors::{Demand, Fault, is_away};
+use super::errors::{Demand, Fault, is_away, is_unknown};
 use super::watchdog::Guard;
 use crate::broker::{CommitError, Committed, Error, From, Member, Membership, Polled, Position, Transaction};
 use crate::event::{Event, Partition};
@@ -55,6 +55,19 @@ impl<C: Client> KafkaMembership<C> {
             starts.insert(partition.clone(), start);
             positions.insert(partition.clone(), position);
         }
+        // Where a group begins at the end is decided once: another owner would otherwise find another end.
+        let fresh: BTreeMap<Partition, Position> = positions
+            .iter()
+            .filter(|(partition, position)| {
+                position.next.is_some() && found.get(*partition).is_none_or(|known| known.next.is_none())
+            })
+            .map(|(partition, position)| (partition.clone(), position.clone()))
+            .collect();
+        if !fresh.is_empty()
+            && let Err(fault) = self.guard.watch(|| self.client.keep(&fresh))
+        {
+            return self.put_off(partitions, fault);
+        }
         self.client.assign(&starts).map_err(|fault| fault.into_error(&self.endpoint))?;
         self.owned = partitions.into_iter().collect();
         Ok(Polled::Assigned(positions))
@@ -62,7 +75,7 @@ impl<C: Client> KafkaMembership<C> {
 
     /// Keeps the assignment for the next poll when the broker is away; anything else is an error.
     fn put_off(&mut self, partitions: Vec<Partition>, fault: Fault) -> Result<Polled, Error> {
-        if fault.demand == Demand::Retry {
+        if fault.demand == Demand::Retry || is_unknown(fault.code) {
             self.pending = Some(partitions);
         }
         Err(fault.into_error(&self.endpoint))
@@ -95,7 +108,7 @@ impl<C: Client> KafkaMembership<C> {
             Code::FencedInstanceId | Code::Fenced => Err(Error::Fenced { name: self.member.name.clone() }),
             _ if fatal => Err(Error::Bug { what: "the consumer died", cause: fault.boxed() }),
             // Also what a broker says that has only just come up. Whoever watches the broker finds out which it is.
-            Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition => {
+            code if is_unknown(code) => {
                 tracing::warn!(error = %fault, "a topic of the group is not there");
                 Ok(None)
             }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::Offset as Place;
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerGroupMetadata};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Header as SentHeader, Headers, Message, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
@@ -122,6 +122,12 @@ impl Client for RdkafkaClient {
         self.consumer
             .fetch_watermarks(&partition.topic, partition.number, within)
             .map_err(|e| Fault::of("reading a partition's bounds", &e))
+    }
+
+    fn keep(&mut self, positions: &BTreeMap<Partition, Position>) -> Result<(), Fault> {
+        let at = |p: &Partition| positions.get(p).and_then(|p| p.next).map_or(Place::Invalid, Place::Offset);
+        let list = list(positions.keys(), at)?;
+        self.consumer.commit(&list, CommitMode::Sync).map_err(|e| Fault::of("keeping where the group begins", &e))
     }
 
     fn assign(&mut self, starts: &BTreeMap<Partition, Start>) -> Result<(), Fault> {

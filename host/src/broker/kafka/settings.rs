@@ -117,6 +117,8 @@ impl Settings {
     /// A consumer outside any group, for reading and asking.
     pub(super) fn reader(&self, isolation: &str) -> ClientConfig {
         let mut config = self.base();
+        // Reads end where the partition's leader says: a follower may lag behind it.
+        config.remove("client.rack");
         config
             // librdkafka wants one; it is never joined.
             .set("group.id", format!("{}.reader", self.app))
