@@ -61,22 +61,25 @@ impl Stage {
 
     /// Gives the application empty topics.
     pub(crate) fn lay_out(&self, app: &App) {
-        let mut topics: BTreeMap<&str, (i32, Vec<(&str, String)>)> = BTreeMap::new();
-        for (name, spec) in &app.topics {
-            let largest = ("max.message.bytes", spec.message_bytes_max.to_string());
-            topics.insert(name, (spec.partitions, vec![largest]));
-        }
         let changelogs = app.changelogs();
-        for (name, input) in &changelogs {
-            let partitions = app.topics[input].partitions;
-            topics.insert(name, (partitions, vec![("cleanup.policy", "compact".to_owned())]));
-        }
-        let names: Vec<&str> = topics.keys().copied().collect();
+        let names: Vec<&str> =
+            app.topics.keys().map(AsRef::as_ref).chain(changelogs.keys().map(String::as_str)).collect();
         self.clear(&names);
         let broker = Broker::connect(&self.kafka.brokers, &BTreeMap::new(), &app.name).unwrap();
-        for (name, (partitions, config)) in topics {
-            let config = config.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
-            let create = TopicChange::Create { name: name.to_owned(), partitions, replication: None, config };
+        let create = |name: &str, partitions: i32, key: &str, value: String| TopicChange::Create {
+            name: name.to_owned(),
+            partitions,
+            replication: None,
+            config: BTreeMap::from([(key.to_owned(), value)]),
+        };
+        let topics = app
+            .topics
+            .iter()
+            .map(|(name, spec)| create(name, spec.partitions, "max.message.bytes", spec.message_bytes_max.to_string()));
+        let changelogs = changelogs
+            .iter()
+            .map(|(name, input)| create(name, app.topics[input].partitions, "cleanup.policy", "compact".to_owned()));
+        for create in topics.chain(changelogs) {
             eventually("a topic is created", || broker.apply(std::slice::from_ref(&create)).ok());
         }
         eventually("the topics can be used", || self.kafka.is_serving(Duration::from_secs(1)).then_some(()));
