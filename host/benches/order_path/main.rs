@@ -1,0 +1,64 @@
+//! The order path, measured on a real Kafka: `cargo bench -p fnhost --bench order_path [-- PART… KEY=VALUE…]`.
+//!
+//! | part | what |
+//! |---|---|
+//! | `throughput` | a backlog of orders through one worker, its functions sandboxed and native in turn |
+//! | `costs` | the same with parts of the work left out, which tells what each costs |
+//! | `latency` | orders posted at a steady rate to a `fnhost run` process, timed until they are shipped |
+//! | `start` | a process, from its start to its first event, beside a bare consumer that joins |
+//!
+//! Without a part: all. Figures and what they depend on are in `host/benches/README.md`.
+//!
+//! | key | default | |
+//! |---|---|---|
+//! | `orders` | 40000 | a run of `throughput` and `costs` |
+//! | `rounds` | 3 | runs of each kind |
+//! | `rate` | 200 | orders a second, `latency` |
+//! | `seconds` | 60 | of `latency`, after 10 s that do not count |
+//! | `starts` | 10 | of `start` |
+//!
+//! Kafka is the tests': `FNHOST_TEST_BROKERS`, or one that is started. Only of one that is started is the CPU time told.
+
+// All of it counts as test code, as far as lints are concerned.
+#![cfg(test)]
+
+#[path = "../../tests/all"]
+mod all {
+    #[allow(dead_code, unused_imports, reason = "the tests need more of it")]
+    pub(crate) mod kafka;
+}
+
+mod app;
+mod asked;
+mod host;
+mod latency;
+mod measure;
+mod native;
+mod orders;
+mod readers;
+mod replay;
+mod start;
+mod throughput;
+mod worker;
+
+use all::kafka;
+
+use self::app::Stage;
+use self::asked::Asked;
+
+fn main() {
+    let Some(asked) = Asked::from_arguments() else { return };
+    let Some(stage) = Stage::new() else { return };
+    if asked.wants("throughput") {
+        throughput::throughput(&stage, &asked);
+    }
+    if asked.wants("costs") {
+        throughput::costs(&stage, &asked);
+    }
+    if asked.wants("latency") {
+        latency::latency(&stage, &asked);
+    }
+    if asked.wants("start") {
+        start::start(&stage, &asked);
+    }
+}

@@ -1,0 +1,27 @@
+//! A consumer without a group, as a customer of a topic would be one.
+
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::{Offset, TopicPartitionList};
+
+use crate::kafka::Kafka;
+
+/// Reads what is committed to `topic`, from its beginning, and has asked the broker for it when this returns.
+pub(crate) fn reader(kafka: &Kafka, topic: &str) -> BaseConsumer {
+    let consumer: BaseConsumer = kafka
+        .client()
+        .set("group.id", "bench.reader")
+        .set("enable.auto.commit", "false")
+        .set("isolation.level", "read_committed")
+        .create()
+        .unwrap();
+    let mut assignment = TopicPartitionList::new();
+    for partition in kafka.partitions(topic) {
+        assignment.add_partition_offset(topic, partition.number, Offset::Beginning).unwrap();
+    }
+    consumer.assign(&assignment).unwrap();
+    let early = consumer.poll(Duration::from_millis(500));
+    assert!(early.is_none(), "there is something on {topic} already: {early:?}");
+    consumer
+}

@@ -1,0 +1,183 @@
+//! One worker in this process, over a backlog, from its first event to its last commit.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use fnhost::admin::metrics::Metrics;
+use fnhost::admin::status::{self, Status};
+use fnhost::broker::kafka::Kafka as Broker;
+use fnhost::broker::{Member, Pulse};
+use fnhost::deploy::{Deploy, Versions};
+use fnhost::event::{Digest, Outcome};
+use fnhost::invocation::{Call, Handler};
+use fnhost::sandbox::{Options, Sandbox};
+use fnhost::worker;
+use fnhost::worker::plan::{self, BatchLimits, Plan};
+use fnhost::worker::thread::{self, SystemClock};
+
+use crate::app::Stage;
+use crate::kafka::{Isolation, unique};
+use crate::measure::{Moment, Pid, Span};
+use crate::native::Native;
+use crate::orders::Backlog;
+use crate::replay::Replay;
+
+/// What handles the events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Components in the sandbox.
+    Sandboxed,
+    /// Native code.
+    Native,
+    /// Components, and nothing holds their outputs against schemas.
+    SandboxedUnchecked,
+    /// What they once did, and nothing holds it against schemas.
+    ReplayedUnchecked,
+}
+
+/// What a run took.
+pub(crate) struct Run {
+    pub(crate) events: usize,
+    pub(crate) span: Span,
+    /// CPU time of the host's threads, from their beginning.
+    pub(crate) threads: BTreeMap<String, Duration>,
+    /// Wall time in handlers, and in commits.
+    pub(crate) invoking: Duration,
+    pub(crate) committing: Duration,
+    pub(crate) transactions: usize,
+}
+
+/// How long a run may take.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// Ships a backlog.
+///
+/// # Panics
+/// When it is not shipped exactly.
+pub(crate) fn run(stage: &Stage, kind: Kind, backlog: Backlog) -> Run {
+    let (mut app, schemas) = stage.app(&unique("bench"));
+    if matches!(kind, Kind::SandboxedUnchecked | Kind::ReplayedUnchecked) {
+        app.topics.values_mut().for_each(|topic| topic.validate = false);
+    }
+    stage.lay_out(&app);
+    backlog.write(stage.kafka());
+
+    let begun = Arc::new(OnceLock::new());
+    let (host, java) = (Pid::own(), stage.broker());
+    let mut versions = Versions::new();
+    let mut replays = match kind {
+        Kind::ReplayedUnchecked => Replay::record(&app, backlog),
+        _ => BTreeMap::new(),
+    };
+    let sandbox = Sandbox::new(&Options::default()).unwrap();
+    for function in &app.functions {
+        let handler: Box<dyn Handler> = match kind {
+            Kind::Sandboxed | Kind::SandboxedUnchecked => {
+                Box::new(sandbox.load_file(&app.component_file(function)).unwrap())
+            }
+            Kind::Native => Box::new(Native::of(&function.name)),
+            Kind::ReplayedUnchecked => Box::new(replays.remove(&function.name).unwrap()),
+        };
+        let begun = Begun { handler, begun: Arc::clone(&begun), host: host.clone(), broker: java.clone() };
+        versions.insert(function.name.clone(), Arc::new(begun));
+    }
+
+    let metrics = Metrics::new("bench").unwrap();
+    let groups = app.groups();
+    let (group, functions) = groups.first_key_value().unwrap();
+    let limits = BatchLimits::default();
+    let plan = Plan::new(
+        &app,
+        group,
+        functions,
+        &plan::Parts {
+            secret: b"a secret of the bench",
+            instance: "bench",
+            schema: &|name| schemas.get(name),
+            metrics: &|name| metrics.function(name),
+            limits,
+        },
+    );
+    let member = Member {
+        group: group.clone(),
+        name: format!("{group}.bench.0"),
+        stable: false,
+        topics: plan.topics(),
+        poll_interval_max: Duration::from_secs(300),
+        events_max: limits.events_max,
+        bytes_max: limits.bytes_max,
+        prefetch_bytes_max: 16 << 20,
+        pulse: Pulse::default(),
+    };
+    let parts = worker::Parts {
+        broker: Arc::new(Broker::connect(&stage.kafka().brokers, &BTreeMap::new(), &app.name).unwrap()),
+        plan: Arc::new(plan),
+        deploy: Arc::new(Deploy::new(versions)),
+        clock: Arc::new(SystemClock::default()),
+        metrics: Arc::clone(&metrics),
+        status: Status::new(&app, status::SILENCE_MAX, status::uptime()).worker("bench", group),
+    };
+    let stop = Arc::new(AtomicBool::new(false));
+    let worker = thread::spawn("worker".to_owned(), parts, member, Arc::clone(&stop), Duration::from_secs(20)).unwrap();
+
+    let deadline = Instant::now() + PATIENCE;
+    let wanted = backlog.events() as f64;
+    while total(&metrics, "fnhost_events_total") < wanted {
+        assert!(!worker.is_finished(), "the worker ended: {:?}", worker.join());
+        assert!(Instant::now() < deadline, "not done after {PATIENCE:?}:\n{}", metrics.render());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let end = Moment::now(&host, java.as_ref());
+    let threads = host.cpu_by_thread();
+    stop.store(true, Ordering::Relaxed);
+    worker.join().unwrap().unwrap();
+
+    let begun: &Moment = begun.get().unwrap();
+    is_shipped(stage, backlog);
+    stage.clear_state(&app);
+    Run {
+        events: backlog.events(),
+        span: begun.until(&end),
+        threads,
+        invoking: Duration::from_secs_f64(total(&metrics, "fnhost_invocation_seconds_sum")),
+        committing: Duration::from_secs_f64(total(&metrics, "fnhost_transaction_seconds_sum")),
+        transactions: total(&metrics, "fnhost_transactions_total") as usize,
+    }
+}
+
+/// Every good order was shipped, once, and the customer was told of it once.
+fn is_shipped(stage: &Stage, backlog: Backlog) {
+    let shipped = |value: &[u8]| value.windows(17).any(|part| part == br#""stage":"shipped""#);
+    let notified = stage.kafka().read(&["notification"], Isolation::Committed);
+    assert_eq!(notified.len(), 2 * backlog.good());
+    let shipped = notified.iter().filter(|event| shipped(event.value.as_deref().unwrap())).count();
+    assert_eq!(shipped, backlog.good());
+}
+
+/// A metric over all of its labels.
+fn total(metrics: &Metrics, name: &str) -> f64 {
+    let text = metrics.render();
+    let of = |line: &str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']));
+    text.lines().filter(|line| of(line)).map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
+}
+
+/// A handler that notes when it was first called.
+struct Begun {
+    handler: Box<dyn Handler>,
+    begun: Arc<OnceLock<Moment>>,
+    host: Pid,
+    broker: Option<Pid>,
+}
+
+impl Handler for Begun {
+    fn handle(&self, call: Call<'_>) -> Outcome {
+        self.begun.get_or_init(|| Moment::now(&self.host, self.broker.as_ref()));
+        self.handler.handle(call)
+    }
+
+    fn digest(&self) -> Digest {
+        self.handler.digest()
+    }
+}
