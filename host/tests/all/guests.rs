@@ -9,7 +9,7 @@ const PACKAGES: [&str; 5] = ["fnhost-test-guest", "inventory", "warehouse", "shi
 const TARGET: &str = "wasm32-wasip2";
 
 /// The component of a package, such as `inventory`; `guest` is `fnhost-test-guest`.
-pub fn guest(name: &str) -> PathBuf {
+pub(crate) fn guest(name: &str) -> PathBuf {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     let package = if name == "guest" { "fnhost-test-guest" } else { name };
     assert!(PACKAGES.contains(&package), "`{name}` is not among the components that tests build: {PACKAGES:?}");
@@ -46,7 +46,7 @@ fn add_target(workspace: &Path) {
 }
 
 /// Where cargo puts what it builds, as it says itself: `CARGO_TARGET_DIR` and configuration files count.
-pub fn target_folder(workspace: &Path) -> PathBuf {
+pub(crate) fn target_folder(workspace: &Path) -> PathBuf {
     let metadata = Command::new(cargo())
         .args(["metadata", "--no-deps", "--format-version", "1", "--offline"])
         .current_dir(workspace)
@@ -57,12 +57,12 @@ pub fn target_folder(workspace: &Path) -> PathBuf {
     metadata["target_directory"].as_str().expect("cargo names its target folder").into()
 }
 
-pub fn cargo() -> &'static str {
+pub(crate) fn cargo() -> &'static str {
     option_env!("CARGO").unwrap_or("cargo")
 }
 
 /// Runs a command to its end, with all that it says on stderr.
-pub fn run(command: &mut Command) {
+pub(crate) fn run(command: &mut Command) {
     // A build for another target must not inherit what a test run was given for this one.
     command.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS").stdin(Stdio::null());
     let status = command.stdout(std::io::stderr()).status().unwrap_or_else(|error| panic!("{command:?}: {error}"));

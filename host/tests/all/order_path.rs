@@ -4,6 +4,7 @@
 //! customer of its topics would read it: committed records only.
 
 mod events;
+mod first_run;
 mod hosts;
 mod kills;
 mod orders;
