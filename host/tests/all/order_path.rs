@@ -6,7 +6,7 @@
 mod apps;
 mod error_events;
 mod events;
-mod groups;
+mod first_run;
 mod hosts;
 mod kills;
 mod orders;
