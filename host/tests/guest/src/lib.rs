@@ -37,7 +37,7 @@
 //! | `env topic` | reports environment and arguments as Rust's debug text |
 //! | `open topic path` | opens a file, reports `opened` or the error |
 //! | `write topic path` | creates a file, reports `opened` or the error |
-//! | `connect topic address` | connects by TCP, reports `connected` or the error |
+//! | `connect topic address` | connects by TCP, reports `connected` or the error. Only with feature `network`: its imports are refused |
 //! | `stdin topic` | reads standard input to its end, reports how many bytes there were |
 //! | `print n` | prints `n` bytes to stdout, in lines of 100 |
 //! | `eprint n` | the same to stderr |

@@ -5,7 +5,6 @@ use std::fmt::Write as _;
 use std::fs::File;
 use std::hash::BuildHasher;
 use std::io::{self, Read, Write};
-use std::net::TcpStream;
 use std::time::{Instant, SystemTime};
 
 use fnhost_sdk::bindings::fnhost::function::types::Failure;
@@ -30,7 +29,8 @@ pub(crate) fn run(step: &Step<'_>, outputs: &mut Outputs<'_>) -> Result<bool, Fa
         "env" => outputs.report(step.word(0)?, environment()),
         "open" => outputs.report(step.word(0)?, told("opened", File::open(step.text_after(1)))),
         "write" => outputs.report(step.word(0)?, told("opened", File::create(step.text_after(1)))),
-        "connect" => outputs.report(step.word(0)?, told("connected", TcpStream::connect(step.word(1)?))),
+        #[cfg(feature = "network")]
+        "connect" => outputs.report(step.word(0)?, told("connected", std::net::TcpStream::connect(step.word(1)?))),
         "stdin" => {
             let mut bytes = vec![];
             let report = match io::stdin().read_to_end(&mut bytes) {
