@@ -289,7 +289,7 @@ impl Worker {
                         // A stopped partition: what is left of the batch is handled without it.
                         self.put_back(events, 0);
                         self.waiting.retain(|event| !self.stopped.contains_key(&event.partition));
-                        return Ok(());
+                        return self.hold();
                     }
                 }
                 Err(CommitError::Over { cause } | CommitError::Again { cause }) => return Err(Ended::Rejoin(cause)),
