@@ -470,6 +470,7 @@ impl Worker {
 fn sort(error: Error) -> Ended {
     match error {
         away @ Error::Away { .. } => Ended::Away(away),
+        expired @ Error::Expired { .. } => Ended::Rejoin(Box::new(expired)),
         other => Ended::Broken(other),
     }
 }
