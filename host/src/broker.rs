@@ -142,7 +142,8 @@ pub trait Membership: Send {
     /// events of partitions that were revoked never follow.
     ///
     /// # Errors
-    /// [`Error::Away`]: call again. [`Error::Fenced`]: another process has this name. Others end the membership.
+    /// [`Error::Away`]: call again. [`Error::Expired`]: join again. [`Error::Fenced`]: another process has this name. Others
+    /// end the membership.
     fn poll(&mut self, wait: Duration) -> Result<Polled, Error>;
 
     /// No events of these partitions until [`Membership::resume`].
@@ -483,6 +484,12 @@ pub enum Error {
     #[error("another process runs as `{name}`")]
     Fenced {
         /// The name.
+        name: String,
+    },
+    /// The group gave the place away while the broker was not there. Join again.
+    #[error("the group gave up on `{name}` while the broker was away")]
+    Expired {
+        /// The member's name.
         name: String,
     },
     /// A setting cannot be used.

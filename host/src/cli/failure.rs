@@ -198,7 +198,7 @@ impl Asked<'_> {
             broker::Error::Refused { .. } => {
                 format!("change the topic in {path} to what the broker takes, then run it again: nothing is done twice")
             }
-            broker::Error::Bug { .. } => return None,
+            broker::Error::Expired { .. } | broker::Error::Bug { .. } => return None,
         };
         Some(hint)
     }

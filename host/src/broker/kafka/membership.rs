@@ -17,6 +17,10 @@ use crate::event::{Event, Partition};
 
 /// How long positions and bounds may take before the poll returns and they are asked for again.
 const ASK: Duration = Duration::from_secs(5);
+/// How long the consumer may fail to reach the broker before polls report it.
+const AWAY_AFTER: Duration = Duration::from_secs(2);
+/// How long after a broker was away a fence is taken for our own ghost. A real one, too, is met again soon after the next join.
+const GHOST: Duration = Duration::from_secs(10);
 
 /// A membership over a client.
 pub(super) struct KafkaMembership<C> {
@@ -29,11 +33,25 @@ pub(super) struct KafkaMembership<C> {
     pending: Option<Vec<Partition>>,
     /// A revocation that came while events were gathered: the next poll reports it.
     revoked: Option<Polled>,
+    /// Since when the consumer has reported nothing but a broker that is away.
+    away: Option<Instant>,
+    /// When the consumer last reported a broker that is away.
+    shaken: Option<Instant>,
 }
 
 impl<C: Client> KafkaMembership<C> {
     pub(super) fn new(client: C, member: Member, endpoint: String, guard: Guard) -> Self {
-        Self { client, member, endpoint, guard, owned: BTreeSet::new(), pending: None, revoked: None }
+        Self {
+            client,
+            member,
+            endpoint,
+            guard,
+            owned: BTreeSet::new(),
+            pending: None,
+            revoked: None,
+            away: None,
+            shaken: None,
+        }
     }
 
     /// Takes the pending assignment, once its positions are known.
@@ -105,6 +123,11 @@ impl<C: Client> KafkaMembership<C> {
 
     fn error(&mut self, fault: Fault, fatal: bool) -> Result<Option<Polled>, Error> {
         match fault.code {
+            // While nobody polls, for a commit waits for the broker, librdkafka's session runs out, and it goes on to send
+            // heartbeats without a member id: a broker that comes back then finds the name taken, by ourselves.
+            Code::FencedInstanceId if self.shaken.is_some_and(|at| at.elapsed() < GHOST) => {
+                Err(Error::Expired { name: self.member.name.clone() })
+            }
             Code::FencedInstanceId | Code::Fenced => Err(Error::Fenced { name: self.member.name.clone() }),
             _ if fatal => Err(Error::Bug { what: "the consumer died", cause: fault.boxed() }),
             // Also what a broker says that has only just come up. Whoever watches the broker finds out which it is.
@@ -122,8 +145,11 @@ impl<C: Client> KafkaMembership<C> {
                 tracing::error!(limit = ?self.member.poll_interval_max, "an event took longer than a member may stay silent");
                 Ok(None)
             }
-            // The consumer goes on trying by itself, and whoever watches the broker says so.
-            code if is_away(code) => Ok(None),
+            code if is_away(code) => {
+                self.shaken = Some(Instant::now());
+                let since = *self.away.get_or_insert_with(Instant::now);
+                if since.elapsed() >= AWAY_AFTER { Err(fault.into_error(&self.endpoint)) } else { Ok(None) }
+            }
             _ => Err(fault.into_error(&self.endpoint)),
         }
     }

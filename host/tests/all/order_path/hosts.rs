@@ -25,7 +25,7 @@ echo "ended $code"
 
 /// A host under test.
 pub(crate) struct Host {
-    supervisor: Child,
+    supervisor: Mutex<Child>,
     _pipe: ChildStdin,
     said: BufReader<std::process::ChildStdout>,
     pid: String,
@@ -69,7 +69,15 @@ impl Host {
             }
         });
         let (http, admin) = (String::new(), String::new());
-        let mut host = Self { supervisor, _pipe: pipe, said, pid: pid.trim().to_owned(), log, http, admin };
+        let mut host = Self {
+            supervisor: Mutex::new(supervisor),
+            _pipe: pipe,
+            said,
+            pid: pid.trim().to_owned(),
+            log,
+            http,
+            admin,
+        };
         let banner = host.said_in_log("fnhost app=");
         host.http = field(&banner, "http=");
         host.admin = field(&banner, "admin=");
@@ -80,10 +88,13 @@ impl Host {
     pub(crate) fn said_in_log(&self, what: &str) -> String {
         let deadline = Instant::now() + PATIENCE;
         loop {
+            let has_ended = self.supervisor.lock().unwrap().try_wait().unwrap().is_some();
             let found = self.log().lines().find(|line| line.contains(what)).map(str::to_owned);
             match found {
                 Some(line) => return line,
-                None if Instant::now() > deadline => panic!("the host never said `{what}`:\n{}", self.log()),
+                None if has_ended || Instant::now() > deadline => {
+                    panic!("the host never said `{what}`:\n{}", self.log())
+                }
                 None => std::thread::yield_now(),
             }
         }
@@ -126,7 +137,7 @@ impl Host {
     pub(crate) fn wait(mut self) -> (i32, String) {
         let mut last = String::new();
         bounded(&self.pid, || self.said.read_to_string(&mut last).unwrap());
-        self.supervisor.wait().unwrap();
+        self.supervisor.lock().unwrap().wait().unwrap();
         let code = last.trim().rsplit(' ').next().unwrap().parse().unwrap();
         (code, self.log())
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::ScopedJoinHandle;
 use std::time::{Duration, Instant};
 
 use super::hosts::{Host, agent};
@@ -80,7 +81,8 @@ fn orders_taken_before_during_and_after_an_outage_are_each_shipped_once_by_the_s
         eventually("the host is ready again", || (host.admin("/readyz").0 == 200).then_some(()));
         pause(Duration::from_secs(3));
         posting.store(false, Ordering::Relaxed);
-        clients.into_iter().flat_map(|client| client.join().unwrap()).collect()
+        let taken = |client: ScopedJoinHandle<'_, _>| client.join().unwrap_or_else(|_| panic!("{}", host.log()));
+        clients.into_iter().flat_map(taken).collect()
     });
     say(&format!("{} orders taken around an outage of {OUTAGE:?}", taken.len()));
 

@@ -1,15 +1,13 @@
 //! State over kills, restarts and takeovers: what a function kept is what it finds, once and in order.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
-
-use fnhost::event::Event;
+use std::time::{Duration, Instant};
 
 use super::apps::OwnApp;
 use super::hosts::{Host, agent};
 use super::orders::{order, place_surely};
 use super::world::{World, pause};
-use crate::kafka::{Isolation, say};
+use crate::kafka::{Isolation, PATIENCE, say};
 
 const EVENTS: usize = 20_000;
 const KEYS: usize = 200;
@@ -65,8 +63,7 @@ fn twenty_thousand_events_are_folded_once_and_in_order_while_hosts_are_killed_an
         third.join().unwrap();
     });
 
-    let all = |events: &[Event]| events.len() >= EVENTS;
-    world.kafka().read_until("every event is folded", &[&out], Isolation::Committed, all);
+    folded(&world, &app.topic("out"), &hosts);
     world.nothing_is_left(&app.name, 1);
     let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for event in world.kafka().read(&[&out], Isolation::Committed) {
@@ -89,6 +86,22 @@ fn twenty_thousand_events_are_folded_once_and_in_order_while_hosts_are_killed_an
     for host in hosts.into_iter().flatten() {
         let (code, log) = host.terminate();
         assert_eq!(code, 0, "a host did not drain:\n{log}");
+    }
+}
+
+/// Waits until every event is folded, for as long as there are more and more of them.
+fn folded(world: &World, out: &str, hosts: &[Option<Host>]) {
+    let mut before = 0;
+    let mut since = Instant::now();
+    while before < EVENTS {
+        let now = world.kafka().read(&[out], Isolation::Committed).len();
+        if now > before {
+            (before, since) = (now, Instant::now());
+        }
+        if since.elapsed() > PATIENCE {
+            let logs: Vec<_> = hosts.iter().flatten().map(Host::log).collect();
+            panic!("{before} events are folded, and no more come:\n{}", logs.join("\n"));
+        }
     }
 }
 

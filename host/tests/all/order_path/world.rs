@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::OnceLock;
 use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::kafka::{Kafka, OwnBroker, PATIENCE, block_on, kafka, say};
@@ -102,6 +102,9 @@ impl World {
 
     /// `fnhost topics apply`, as the README has it.
     pub(crate) fn apply_topics(&self) {
+        // Two at once may both find a topic missing that they share, and the second one to make it fails.
+        static ONE: Mutex<()> = Mutex::new(());
+        let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
         run(Command::new(FNHOST).args(["topics", "apply"]).arg(&self.app).args(["--brokers", &self.kafka().brokers]));
     }
 }
