@@ -321,6 +321,15 @@ impl Worker {
                         self.waiting.retain(|event| !self.stopped.contains_key(&event.partition));
                         return self.hold();
                     }
+                    // librdkafka sends nothing behind what was refused, so nothing is known of it: that is for the next batch.
+                    let last = decided.keys().map(|(event, _)| *event).max().unwrap_or(0);
+                    for event in events.split_off((last + 1).min(events.len())).into_iter().rev() {
+                        self.waiting.push_front(event);
+                    }
+                    if decided.len() == known {
+                        let cause = format!("{} records that belong to no event", refused.len());
+                        return Err(Ended::Broken(Error::Bug { what: "the broker refused", cause: cause.into() }));
+                    }
                 }
                 Err(CommitError::Over { cause } | CommitError::Again { cause }) => return Err(Ended::Rejoin(cause)),
             }
@@ -504,7 +513,8 @@ impl Worker {
 
 fn sort(error: Error) -> Ended {
     match error {
-        away @ Error::Away { .. } => Ended::Away(away),
+        // A topic that is missing may be one that a broker has not learnt of yet; whoever watches the broker finds out.
+        passing @ (Error::Away { .. } | Error::NoSuchTopic { .. }) => Ended::Away(passing),
         expired @ Error::Expired { .. } => Ended::Rejoin(Box::new(expired)),
         other => Ended::Broken(other),
     }

@@ -7,6 +7,7 @@ mod apps;
 mod error_events;
 mod events;
 mod first_run;
+mod groups;
 mod hosts;
 mod kills;
 mod orders;

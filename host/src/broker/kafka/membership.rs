@@ -4,7 +4,7 @@
 //! come that was read from a place nobody decided on. `auto.offset.reset` is `error` for the same reason.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::types::RDKafkaErrorCode as Code;
 
@@ -17,8 +17,6 @@ use crate::event::{Event, Partition};
 
 /// How long positions and bounds may take before the poll returns and they are asked for again.
 const ASK: Duration = Duration::from_secs(5);
-/// How long the consumer may fail to reach the broker before polls report it.
-const AWAY_AFTER: Duration = Duration::from_secs(2);
 /// How long after a broker was away a fence is taken for our own ghost. A real one, too, is met again soon after the next join.
 const GHOST: Duration = Duration::from_secs(10);
 
@@ -33,25 +31,13 @@ pub(super) struct KafkaMembership<C> {
     pending: Option<Vec<Partition>>,
     /// A revocation that came while events were gathered: the next poll reports it.
     revoked: Option<Polled>,
-    /// Since when the consumer has reported nothing but a broker that is away.
-    away: Option<Instant>,
     /// When the consumer last reported a broker that is away.
     shaken: Option<Instant>,
 }
 
 impl<C: Client> KafkaMembership<C> {
     pub(super) fn new(client: C, member: Member, endpoint: String, guard: Guard) -> Self {
-        Self {
-            client,
-            member,
-            endpoint,
-            guard,
-            owned: BTreeSet::new(),
-            pending: None,
-            revoked: None,
-            away: None,
-            shaken: None,
-        }
+        Self { client, member, endpoint, guard, owned: BTreeSet::new(), pending: None, revoked: None, shaken: None }
     }
 
     /// Takes the pending assignment, once its positions are known.
@@ -145,10 +131,10 @@ impl<C: Client> KafkaMembership<C> {
                 tracing::error!(limit = ?self.member.poll_interval_max, "an event took longer than a member may stay silent");
                 Ok(None)
             }
+            // The consumer goes on trying by itself, and whoever watches the broker says so.
             code if is_away(code) => {
                 self.shaken = Some(Instant::now());
-                let since = *self.away.get_or_insert_with(Instant::now);
-                if since.elapsed() >= AWAY_AFTER { Err(fault.into_error(&self.endpoint)) } else { Ok(None) }
+                Ok(None)
             }
             _ => Err(fault.into_error(&self.endpoint)),
         }

@@ -74,11 +74,18 @@ pub(super) fn identify(settings: &Settings, within: Duration) -> Result<Identity
     client
         .fetch_metadata(Some("__consumer_offsets"), within)
         .map_err(|e| Fault::of("asking the broker", &e).into_error(&settings.brokers))?;
-    while lock(&listener.0).is_empty() && Instant::now() < until {
-        // Log lines come by polling.
-        drop(client.poll(Duration::from_millis(20)));
+    // Log lines come by polling, and the list has come to its end when a while brings nothing new.
+    let mut heard = 0;
+    while Instant::now() < until {
+        drop(client.poll(Duration::from_millis(100)));
+        let now = lock(&listener.0).len();
+        if now > 0 && now == heard {
+            return judge(&settings.brokers, &lock(&listener.0));
+        }
+        heard = now;
     }
-    judge(&settings.brokers, &lock(&listener.0))
+    let cause = "it did not say what it is able to do".into();
+    Err(Error::Away { endpoint: settings.brokers.clone(), cause })
 }
 
 /// What the versions of its requests say about a broker.

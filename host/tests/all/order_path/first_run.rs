@@ -6,7 +6,6 @@ use std::process::Command;
 use super::hosts::Host;
 use super::orders::{order, place};
 use super::world::{FNHOST, World, fulfilment};
-use crate::kafka::OwnBroker;
 
 /// The order path in a folder of its own, with nothing built.
 fn unbuilt() -> tempfile::TempDir {
@@ -25,8 +24,7 @@ fn unbuilt() -> tempfile::TempDir {
 #[test]
 fn a_host_that_is_asked_to_builds_the_components_and_makes_the_topics_before_it_takes_orders() {
     let folder = unbuilt();
-    let Some(broker) = OwnBroker::start(&[]) else { return };
-    let world = World { broker, app: folder.path().to_path_buf() };
+    let Some(world) = World::bare(folder.path().to_path_buf()) else { return };
     let host = Host::start(&world, &["--build", "--apply-topics"]).ready();
     place(&host.http, &order(1));
     let (code, log) = host.terminate();

@@ -48,6 +48,12 @@ impl World {
         world
     }
 
+    /// An app on a new broker that has none of its topics.
+    pub(crate) fn bare(app: PathBuf) -> Option<Self> {
+        let broker = OwnBroker::start(&[])?;
+        Some(Self { kafka: broker.kafka().clone(), broker: Some(broker), app })
+    }
+
     pub(crate) fn kafka(&self) -> &Kafka {
         &self.kafka
     }
