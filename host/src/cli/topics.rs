@@ -80,9 +80,17 @@ pub(super) fn topics(args: &TopicsArgs, out: &mut dyn Write) -> Result<(), Failu
     match &args.verb {
         Verb::Plan(PlanArgs { format: Format::Json, .. }) => Ok(writeln!(out, "{:#}", as_json(&plan))?),
         Verb::Plan(PlanArgs { format: Format::Text, .. }) => each(&plan, &existing, out, |_| Ok(())),
-        Verb::Apply(_) => {
-            each(&plan, &existing, out, |change| broker.apply(std::slice::from_ref(change)).map_err(failed))
+        Verb::Apply(_) => each(&plan, &existing, out, |change| make(&broker, change).map_err(failed)),
+    }
+}
+
+/// Makes a change. A topic that somebody else made in the meantime is what was wanted.
+fn make(broker: &dyn Broker, change: &TopicChange) -> Result<(), crate::broker::Error> {
+    match broker.apply(std::slice::from_ref(change)) {
+        Err(refused @ crate::broker::Error::Refused { .. }) if matches!(change, TopicChange::Create { .. }) => {
+            if broker.topics(&[change.topic()])?.is_empty() { Err(refused) } else { Ok(()) }
         }
+        made => made,
     }
 }
 

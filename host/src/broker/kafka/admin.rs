@@ -147,8 +147,6 @@ pub(super) fn apply(settings: &Settings, change: &TopicChange) -> Result<(), Err
         TopicChange::Configure { name, .. } => format!("configure topic `{name}`"),
     };
     match results.into_iter().find_map(Result::err) {
-        // Somebody else made it at the same time.
-        Some(Code::TopicAlreadyExists) if matches!(change, TopicChange::Create { .. }) => Ok(()),
         None => Ok(()),
         Some(code) if is_away(code) => {
             Err(Fault::of("changing topics", &KafkaError::AdminOp(code)).into_error(&settings.brokers))
