@@ -74,9 +74,15 @@ pub(super) fn identify(settings: &Settings, within: Duration) -> Result<Identity
     client
         .fetch_metadata(Some("__consumer_offsets"), within)
         .map_err(|e| Fault::of("asking the broker", &e).into_error(&settings.brokers))?;
-    while lock(&listener.0).is_empty() && Instant::now() < until {
-        // Log lines come by polling.
+    // Log lines come by polling, and a poll may end between two of them: all are heard when one brings nothing new.
+    let mut heard = 0;
+    while Instant::now() < until {
         drop(client.poll(Duration::from_millis(20)));
+        let known = lock(&listener.0).len();
+        if known > 0 && known == heard {
+            break;
+        }
+        heard = known;
     }
     judge(&settings.brokers, &lock(&listener.0))
 }
