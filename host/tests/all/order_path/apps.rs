@@ -20,13 +20,13 @@ impl OwnApp {
     /// test guest. The error topic is the same for every app of these tests, because they may share a broker.
     pub(crate) fn new(manifest: &str) -> Self {
         let app = Self { folder: tempfile::tempdir().unwrap(), name: unique("app") };
-        app.write("app.toml", &app.manifest(manifest));
+        app.write("app.toml", app.manifest(manifest));
         app
     }
 
     /// A second manifest for the same app, beside the first.
     pub(crate) fn variant(&self, file: &str, manifest: &str) -> PathBuf {
-        self.write(file, &self.manifest(manifest));
+        self.write(file, self.manifest(manifest));
         self.folder.path().join(file)
     }
 

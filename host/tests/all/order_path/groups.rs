@@ -21,7 +21,7 @@ fn reports(events: &[Event]) -> BTreeMap<(String, String), usize> {
 }
 
 /// Each of `keys` once by each of `who`.
-fn once<'a>(keys: impl Iterator<Item = usize> + Clone, who: &[&'a str]) -> BTreeMap<(String, String), usize> {
+fn once(keys: impl Iterator<Item = usize> + Clone, who: &[&str]) -> BTreeMap<(String, String), usize> {
     who.iter().flat_map(|who| keys.clone().map(|key| ((format!("key-{key}"), (*who).to_owned()), 1))).collect()
 }
 

@@ -45,7 +45,8 @@ fn kafkas_own_tools_place_an_order_read_every_topic_and_show_how_far_the_group_i
     ] {
         let lines = world.kafka().console_consumer(topic, keys.len(), &["print.key=true"]);
         let mut read: Vec<&str> = lines.iter().map(|line| line.split_once('\t').unwrap().0).collect();
-        (read.sort_unstable(), keys.sort_unstable());
+        read.sort_unstable();
+        keys.sort_unstable();
         assert_eq!(read, keys, "{topic}");
         for line in &lines {
             let (key, value) = line.split_once('\t').unwrap();
