@@ -1,13 +1,13 @@
 //! Apache Kafka behind the broker seam, over rdkafka.
 //!
-//! Everything about librdkafka stays in here: its properties ([`settings`]), callbacks ([`context`]), error classes
-//! ([`errors`]) and the lives of its producers. What decides ([`membership`], [`commit`]) speaks to librdkafka through one
-//! trait ([`client`]), so that a model can stand in its place.
+//! Everything about librdkafka stays in here: its properties (`settings`), callbacks (`context`), error classes
+//! (`errors`) and the lives of its producers. What decides (`membership`, `commit`) speaks to librdkafka through one
+//! trait (`client`), so that a model can stand in its place.
 //!
-//! - [`commit`] is the path of a transaction, and the only place that commits.
-//! - [`replay`] reads changelogs; [`publisher`] stores what ingress takes in; [`exclusive`] writes what belongs to no partition.
-//! - [`admin`] asks about and changes topics; [`probe`] finds out whether the broker can give the guarantee.
-//! - [`watchdog`] ends a process that hangs in a call.
+//! - `commit` is the path of a transaction, and the only place that commits.
+//! - `replay` reads changelogs; `publisher` stores what ingress takes in; `exclusive` writes what belongs to no partition.
+//! - `admin` asks about and changes topics; `probe` finds out whether the broker can give the guarantee.
+//! - `watchdog` ends a process that hangs in a call.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};

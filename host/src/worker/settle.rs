@@ -1,7 +1,7 @@
 //! Positions that pass what is no event.
 //!
 //! A transaction ends with a marker that takes an offset. A position one after the last event therefore lies before it, and
-//! Kafka's tools would show a lag of one for ever. When a worker has been idle for [`IDLE`], it reads from a partition's
+//! Kafka's tools would show a lag of one for ever. When a worker has been idle for `IDLE`, it reads from a partition's
 //! position to its end; if nothing is there to be read, it commits the end. That costs one read a partition after each spell
 //! of work, and nothing while there is any. A partition whose end is not decided yet is tried again, after the others.
 
