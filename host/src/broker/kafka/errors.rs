@@ -52,7 +52,11 @@ impl Fault {
 
     /// Sorts any other error, where only the code tells.
     pub(super) fn of(call: &'static str, error: &KafkaError) -> Self {
-        let code = error.rdkafka_error_code().unwrap_or(Code::Unknown);
+        let code = match error {
+            // The crate keeps this one's code to itself.
+            KafkaError::AdminOp(code) => *code,
+            other => other.rdkafka_error_code().unwrap_or(Code::Unknown),
+        };
         let demand = if is_away(code) { Demand::Retry } else { Demand::Replace };
         Self { call, code, demand, text: error.to_string() }
     }
@@ -173,6 +177,12 @@ mod tests {
     fn an_error_without_flags_asks_for_a_new_client() {
         let fault = Fault::of_transaction("commit", &KafkaError::Global(Code::State));
         assert_eq!(fault.demand, Demand::Replace);
+    }
+
+    #[test]
+    fn a_broker_that_is_too_slow_to_change_a_topic_is_away_and_no_bug() {
+        let fault = Fault::of("changing topics", &KafkaError::AdminOp(Code::OperationTimedOut));
+        assert!(matches!(fault.into_error("kafka:9092"), Error::Away { .. }));
     }
 
     #[test]
