@@ -27,6 +27,7 @@ fn twenty_thousand_events_are_folded_once_and_in_order_while_hosts_are_killed_an
         source = "GUEST"
         input = ["APP.in"]
         output = ["APP.out"]
+        limits = { time = "10s" }
         "#,
     );
     let Some(world) = World::shared(app.path().to_owned()) else { return };
@@ -63,7 +64,7 @@ fn twenty_thousand_events_are_folded_once_and_in_order_while_hosts_are_killed_an
         third.join().unwrap();
     });
 
-    folded(&world, &app.topic("out"), &hosts);
+    folded(&world, &app, &hosts);
     world.nothing_is_left(&app.name, 1);
     let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for event in world.kafka().read(&[&out], Isolation::Committed) {
@@ -90,17 +91,18 @@ fn twenty_thousand_events_are_folded_once_and_in_order_while_hosts_are_killed_an
 }
 
 /// Waits until every event is folded, for as long as there are more and more of them.
-fn folded(world: &World, out: &str, hosts: &[Option<Host>]) {
+fn folded(world: &World, app: &OwnApp, hosts: &[Option<Host>]) {
     let mut before = 0;
     let mut since = Instant::now();
     while before < EVENTS {
-        let now = world.kafka().read(&[out], Isolation::Committed).len();
+        let now = world.kafka().read(&[&app.topic("out")], Isolation::Committed).len();
         if now > before {
             (before, since) = (now, Instant::now());
         }
         if since.elapsed() > PATIENCE {
             let logs: Vec<_> = hosts.iter().flatten().map(Host::log).collect();
-            panic!("{before} events are folded, and no more come:\n{}", logs.join("\n"));
+            let errors = world.error_events(&app.name);
+            panic!("{before} events are folded, and no more come: {errors:#?}\n{}", logs.join("\n"));
         }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::kafka::{Kafka, OwnBroker, PATIENCE, block_on, kafka, say};
+use crate::kafka::{Kafka, OwnBroker, PATIENCE, block_on, eventually, kafka, say};
 
 /// The binary that is tested.
 pub(crate) const FNHOST: &str = env!("CARGO_BIN_EXE_fnhost");
@@ -95,7 +95,7 @@ impl World {
         }
     }
 
-    /// Gives a topic these settings, and no others beside the broker's.
+    /// Gives a topic these settings, and no others beside the broker's. Returns when the broker shows them.
     pub(crate) fn configure(&self, topic: &str, settings: &[(&str, &str)]) {
         use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier};
         let admin: AdminClient<_> = self.kafka().client().create().unwrap();
@@ -104,6 +104,12 @@ impl World {
         for changed in block_on(admin.alter_configs([&change], &options)).unwrap() {
             changed.unwrap();
         }
+        eventually("a topic has its new settings", || {
+            let asked = admin.describe_configs([&ResourceSpecifier::Topic(topic)], &options);
+            let shown = block_on(asked).unwrap().remove(0).unwrap();
+            let has = |(key, value): &(&str, &str)| shown.get(key).is_some_and(|e| e.value.as_deref() == Some(*value));
+            settings.iter().all(has).then_some(())
+        });
     }
 
     /// `fnhost topics apply`, as the README has it.
