@@ -105,9 +105,8 @@ impl World {
             changed.unwrap();
         }
         eventually("a topic has its new settings", || {
-            let resource = [ResourceSpecifier::Topic(topic)];
-            let asked = admin.describe_configs(&resource, &options);
-            let shown = block_on(asked).unwrap().remove(0).unwrap();
+            let asked = [ResourceSpecifier::Topic(topic)];
+            let shown = block_on(admin.describe_configs(&asked, &options)).unwrap().remove(0).unwrap();
             let has = |(key, value): &(&str, &str)| shown.get(key).is_some_and(|e| e.value.as_deref() == Some(*value));
             settings.iter().all(has).then_some(())
         });
