@@ -149,6 +149,8 @@ impl Worker {
     /// See [`Ended`]. After [`Ended::Away`] step again; after the others the worker is done for.
     pub fn step(&mut self, wait: Duration) -> Result<(), Ended> {
         self.parts.status.beat();
+        // Before the poll, when what waits is what a batch left over: to pause costs librdkafka all that it has prefetched.
+        self.hold()?;
         let busy = !self.waiting.is_empty() || !self.restore.is_empty();
         let wait = match (busy, std::mem::take(&mut self.stale)) {
             (_, true) => wait.min(STALE_WAIT),
@@ -161,7 +163,6 @@ impl Worker {
             Polled::Revoked { partitions, lost } => self.forget(&partitions, lost),
             Polled::Events(events) => self.waiting.extend(events),
         }
-        self.hold()?;
         self.restore_some()?;
         if !self.waiting.is_empty() {
             self.settle.touch(self.parts.clock.now());
