@@ -17,6 +17,7 @@ use crate::config;
 mod build;
 mod check;
 mod failure;
+mod host;
 mod kafka_args;
 mod run;
 mod run_args;
