@@ -16,6 +16,7 @@ use crate::config;
 
 mod build;
 mod check;
+mod compile;
 mod failure;
 mod host;
 mod kafka_args;
@@ -89,6 +90,8 @@ enum Verb {
     Run(Box<RunArgs>),
     Build(build::BuildArgs),
     Check(check::CheckArgs),
+    #[command(hide = true)]
+    Compile(compile::CompileArgs),
     Topics(topics::TopicsArgs),
 }
 
@@ -120,6 +123,7 @@ fn dispatch(cli: Cli) -> Exit {
         Verb::Run(args) => run::run(*args),
         Verb::Build(args) => build::build(&args, &mut out),
         Verb::Check(args) => check::check(&args, &mut out),
+        Verb::Compile(args) => compile::compile(&args),
         Verb::Topics(args) => topics::topics(&args, &mut out),
     });
     match done.and_then(|()| out.flush().map_err(Failure::from)) {

@@ -18,6 +18,7 @@ use tokio::sync::{mpsc, watch as channel};
 use tokio::task;
 
 use self::watch::Watch;
+use super::compile;
 use crate::admin::metrics::Metrics;
 use crate::admin::status::{self, Status};
 use crate::app::schemas::Schemas;
@@ -184,8 +185,20 @@ async fn bind(address: SocketAddr, which: &str) -> anyhow::Result<TcpListener> {
 /// Loads every function's component.
 fn load(settings: &Settings, status: &Status) -> anyhow::Result<Versions> {
     let workers: usize = settings.app.groups().keys().map(|group| workers_of(&settings.app, group)).sum();
-    let options = sandbox::Options { cache: settings.cache.clone(), instances_max: workers + 1, ..Default::default() };
+    // Without a folder to keep it in, what is compiled lasts until it is loaded.
+    let (_temporary, cache) = match &settings.cache {
+        Some(folder) => (None, folder.clone()),
+        None => {
+            let folder = tempfile::tempdir().context("no folder for compiled components can be made")?;
+            let path = folder.path().to_owned();
+            (Some(folder), path)
+        }
+    };
+    let options = sandbox::Options { cache: Some(cache.clone()), instances_max: workers + 1, ..Default::default() };
     let sandbox = Sandbox::new(&options)?;
+    let files = settings.app.functions.iter().map(|function| settings.app.component_file(function));
+    let files: Vec<PathBuf> = files.filter(|file| sandbox.must_compile(file)).collect();
+    compile::ahead(&cache, &files)?;
     let mut versions = Versions::new();
     for function in &settings.app.functions {
         let version = load_one(&sandbox, &settings.app, function)?;
