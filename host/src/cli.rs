@@ -16,10 +16,14 @@ use crate::config;
 
 mod build;
 mod check;
+mod components;
 mod failure;
+mod invoke;
 mod kafka_args;
 mod run;
 mod run_args;
+mod target;
+mod test;
 mod topics;
 
 pub use failure::{Asked, Exit, Failure};
@@ -88,6 +92,8 @@ enum Verb {
     Run(Box<RunArgs>),
     Build(build::BuildArgs),
     Check(check::CheckArgs),
+    Test(test::TestArgs),
+    Invoke(invoke::InvokeArgs),
     Topics(topics::TopicsArgs),
 }
 
@@ -119,6 +125,8 @@ fn dispatch(cli: Cli) -> Exit {
         Verb::Run(args) => run::run(*args),
         Verb::Build(args) => build::build(&args, &mut out),
         Verb::Check(args) => check::check(&args, &mut out),
+        Verb::Test(args) => test::test(&args, &mut out),
+        Verb::Invoke(args) => invoke::invoke(&args, &mut out),
         Verb::Topics(args) => topics::topics(&args, &mut out),
     });
     match done.and_then(|()| out.flush().map_err(Failure::from)) {
