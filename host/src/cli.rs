@@ -17,11 +17,15 @@ use crate::config;
 mod build;
 mod check;
 mod compile;
+mod components;
 mod failure;
 mod host;
+mod invoke;
 mod kafka_args;
 mod run;
 mod run_args;
+mod target;
+mod test;
 mod topics;
 
 pub use failure::{Asked, Exit, Failure};
@@ -92,6 +96,8 @@ enum Verb {
     Check(check::CheckArgs),
     #[command(hide = true)]
     Compile(compile::CompileArgs),
+    Test(test::TestArgs),
+    Invoke(invoke::InvokeArgs),
     Topics(topics::TopicsArgs),
 }
 
@@ -124,6 +130,8 @@ fn dispatch(cli: Cli) -> Exit {
         Verb::Build(args) => build::build(&args, &mut out),
         Verb::Check(args) => check::check(&args, &mut out),
         Verb::Compile(args) => compile::compile(&args),
+        Verb::Test(args) => test::test(&args, &mut out),
+        Verb::Invoke(args) => invoke::invoke(&args, &mut out),
         Verb::Topics(args) => topics::topics(&args, &mut out),
     });
     match done.and_then(|()| out.flush().map_err(Failure::from)) {

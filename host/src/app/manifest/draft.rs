@@ -5,9 +5,9 @@
 use std::ops::Range;
 use std::path::Path;
 
-use super::read::{Section, Spanned, listed, size_text};
+use super::read::{Section, Spanned, size_text};
 use crate::app::TopicSpec;
-use crate::app::fault::{Fault, nearest};
+use crate::app::fault::Fault;
 
 mod function;
 mod route;
@@ -90,17 +90,6 @@ fn group(section: &Section<'_>, name: Spanned<String>) -> Group {
 fn workers(section: &Section<'_>) -> usize {
     let workers = section.integer("workers", 1..WORKERS_MAX + 1);
     workers.and_then(|workers| usize::try_from(workers.value).ok()).unwrap_or(1)
-}
-
-/// A fault about a name that is not declared: with the nearest that is.
-pub(super) fn undeclared(message: String, name: &str, known: &[&str], nothing: &str) -> Fault {
-    let fault = Fault::new(message);
-    match (nearest(name, known.iter().copied()), known) {
-        (Some(near), _) => fault.note(format!("did you mean `{near}`?")),
-        (None, []) => fault.note(nothing.to_owned()),
-        (None, known) if known.len() <= 12 => fault.note(format!("known: {}", listed(known))),
-        (None, _) => fault,
-    }
 }
 
 /// A topic's size limit, for people.
