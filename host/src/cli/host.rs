@@ -30,6 +30,7 @@ use crate::event::Digest;
 use crate::invocation::Handler;
 use crate::sandbox::{self, Sandbox, Version};
 use crate::worker::plan::{self, BatchLimits, Plan};
+use crate::worker::tap::Tap;
 use crate::worker::thread::{self, SystemClock};
 use crate::worker::{self, Clock};
 use crate::{admin, ingress};
@@ -61,6 +62,8 @@ pub(super) struct Settings {
     pub(super) cache: Option<PathBuf>,
     /// How long a drain may take.
     pub(super) drain_within: Duration,
+    /// Told of what is committed, if anybody looks on.
+    pub(super) tap: Option<Arc<dyn Tap>>,
 }
 
 /// A host that is up.
@@ -262,6 +265,7 @@ fn start_workers(
                 clock: Arc::clone(&clock),
                 metrics: Arc::clone(metrics),
                 status: shown.clone(),
+                tap: settings.tap.clone(),
             };
             let member = Member {
                 group: group.clone(),

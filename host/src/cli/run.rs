@@ -45,6 +45,7 @@ pub(super) fn run(args: RunArgs) -> Result<(), Failure> {
         secret: Secret::resolve(args.secret_file.as_deref())?,
         cache: args.cache,
         drain_within: args.drain_time,
+        tap: None,
     };
     let runtime = runtime().map_err(Failure::fault)?;
     let ended = runtime.block_on(serve(settings, &connection));
