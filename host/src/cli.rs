@@ -14,22 +14,23 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config;
 
+mod broker_args;
 mod build;
 mod check;
 mod compile;
 mod components;
+mod demo;
 mod failure;
 mod host;
 mod invoke;
-mod kafka_args;
 mod run;
 mod run_args;
 mod target;
 mod test;
 mod topics;
 
+pub use broker_args::{BrokerArgs, Connection, KafkaArgs};
 pub use failure::{Asked, Exit, Failure};
-pub use kafka_args::{Connection, KafkaArgs};
 pub use run_args::{Instance, RunArgs};
 
 /// How every verb ends.
@@ -91,6 +92,7 @@ enum Format {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    Demo(demo::DemoArgs),
     Run(Box<RunArgs>),
     Build(build::BuildArgs),
     Check(check::CheckArgs),
@@ -125,7 +127,8 @@ pub fn main() -> ExitCode {
 
 fn dispatch(cli: Cli) -> Exit {
     let mut out = io::stdout();
-    let done = start_log(&cli.log).map_err(Failure::from).and_then(|()| match cli.verb {
+    let done = start_log(&cli.log, &cli.verb).map_err(Failure::from).and_then(|()| match cli.verb {
+        Verb::Demo(args) => demo::demo(&args, &mut out),
         Verb::Run(args) => run::run(*args),
         Verb::Build(args) => build::build(&args, &mut out),
         Verb::Check(args) => check::check(&args, &mut out),
@@ -146,9 +149,19 @@ fn talk(line: &str) {
     writeln!(io::stderr().lock(), "{line}").ok();
 }
 
-fn start_log(args: &LogArgs) -> Result<(), config::Error> {
+impl Verb {
+    /// What is logged when nobody asks for more. Where events are shown, logs would stand in between.
+    fn log_level(&self) -> &'static str {
+        match self {
+            Self::Demo(_) => "warn",
+            _ => "info",
+        }
+    }
+}
+
+fn start_log(args: &LogArgs, verb: &Verb) -> Result<(), config::Error> {
     let more = match args.verbose {
-        0 => "info",
+        0 => verb.log_level(),
         1 => "info,fnhost=debug",
         _ => "debug,fnhost=trace",
     };

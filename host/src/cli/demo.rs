@@ -15,9 +15,8 @@ use anyhow::Context as _;
 
 use self::orders::{Fate, Placed, Sample};
 use self::tally::Tally;
-use super::broker_args::Connection;
 use super::host::{Host, Settings};
-use super::{Asked, BrokerArgs, Failure, build, run, talk, topics};
+use super::{Asked, Connection, Failure, KafkaArgs, build, run, talk, topics};
 use crate::app::manifest;
 use crate::app::schemas::Schemas;
 use crate::broker::Broker;
@@ -48,7 +47,7 @@ pub(super) struct DemoArgs {
     #[arg(value_name = "APP", env = "FNHOST_APP")]
     app: Option<PathBuf>,
     #[command(flatten)]
-    broker: BrokerArgs,
+    kafka: KafkaArgs,
 }
 
 /// What is shown, in the order in which it happened.
@@ -76,9 +75,10 @@ pub(super) fn demo(args: &DemoArgs, out: &mut dyn Write) -> Result<(), Failure> 
     talk(&format!("building the functions of {} (the first time takes a minute)", path.display()));
     build::build_app(&manifest.app, &mut io::stderr())?;
 
-    let connection = args.broker.resolve()?;
-    let endpoint = connection.as_ref().map_or("a temporary embedded broker", Connection::endpoint).to_owned();
-    let asked = Asked { path: &path, app: &manifest.app.name, brokers: &endpoint };
+    let connection = args.kafka.resolve()?;
+    let endpoint = connection.as_ref().map_or_else(|| "a temporary embedded broker".to_owned(), Connection::endpoint);
+    let option = connection.as_ref().map(Connection::option).unwrap_or_default();
+    let asked = Asked { path: &path, app: &manifest.app.name, brokers: &endpoint, option: &option };
     let failed = |error| Failure::broker(error, &asked);
     let broker: Arc<dyn Broker> = match &connection {
         Some(connection) => connection.connect(&asked)?,
@@ -95,7 +95,7 @@ pub(super) fn demo(args: &DemoArgs, out: &mut dyn Write) -> Result<(), Failure> 
         http: any,
         admin: any,
         instance: None,
-        secret: Secret::drawn()?,
+        secret: Secret::draw(),
         cache: None,
         drain_within: Duration::from_secs(10),
         tap: Some(Arc::new(Shown(shown.clone()))),
@@ -103,12 +103,19 @@ pub(super) fn demo(args: &DemoArgs, out: &mut dyn Write) -> Result<(), Failure> 
     let runtime = run::runtime().map_err(Failure::fault)?;
     let mut host = runtime.block_on(Host::start(settings, broker)).map_err(|error| run::failure(error, &asked))?;
     runtime.block_on(host.ready(READY_WITHIN)).map_err(|error| run::failure(error, &asked))?;
-    talk(&format!("ready on {endpoint} after {:.1} s; a dozen orders are placed", begun.elapsed().as_secs_f64()));
+    talk(&format!(
+        "ready on {endpoint} after {:.1} s, http://{} and http://{}; a dozen orders are placed",
+        begun.elapsed().as_secs_f64(),
+        host.http,
+        host.admin
+    ));
 
     let samples = orders::samples();
     let placing = std::thread::spawn({
         let (url, samples) = (format!("http://{}/orders", host.http), samples.clone());
-        move || samples.iter().try_for_each(|sample| orders::place(&url, sample).map(|p| drop(shown.send(Seen::Placed(p)))))
+        move || {
+            samples.iter().try_for_each(|sample| orders::place(&url, sample).map(|p| drop(shown.send(Seen::Placed(p)))))
+        }
     });
     let tally = watch(&seen, &samples, out)?;
     let placed = placing.join().map_err(|_| Failure::internal(anyhow::anyhow!("placing orders panicked")))?;
@@ -139,7 +146,8 @@ fn app(asked: Option<&Path>) -> Result<PathBuf, Failure> {
     let found = found.map(|app| app.strip_prefix(&here).map(Path::to_owned).unwrap_or(app));
     found.ok_or_else(|| {
         let error = anyhow::anyhow!("{APP} is in none of the folders from {} upwards", here.display());
-        Failure::fault(error).hint("run it in fnhost's repository, or name the app: fnhost demo PATH/functions/fulfilment")
+        Failure::fault(error)
+            .hint("run it in fnhost's repository, or name the app: fnhost demo PATH/functions/fulfilment")
     })
 }
 
@@ -180,6 +188,7 @@ fn line(out: &mut dyn Write, topic: &str, order: &str, function: &str, what: &st
 fn verdict(event: &Passed) -> String {
     match &event.failure {
         Some(failure) => format!("error event: {}, {}", failure.class, failure.reason),
+        None if event.outputs.is_empty() && event.changes == 0 => "applied, without effect".to_owned(),
         None if event.outputs.is_empty() => "applied".to_owned(),
         None => format!("applied -> {}", event.outputs.join(", ")),
     }

@@ -39,6 +39,8 @@ mod watch;
 
 /// How many bytes of events a host holds ahead of its workers, all together.
 const PREFETCH_BYTES_MAX: usize = 16 << 20;
+/// Between two looks whether the host is ready.
+const READY_LOOK: Duration = Duration::from_millis(10);
 /// How long the admin listener may take to end, after everything else.
 const ADMIN_END: Duration = Duration::from_secs(2);
 
@@ -68,6 +70,10 @@ pub(super) struct Settings {
 
 /// A host that is up.
 pub(super) struct Host {
+    /// Where the app's routes are served.
+    pub(super) http: SocketAddr,
+    /// Where operators are served.
+    pub(super) admin: SocketAddr,
     drain_within: Duration,
     status: Arc<Status>,
     stop: Arc<AtomicBool>,
@@ -128,7 +134,39 @@ impl Host {
         let stop = Arc::new(AtomicBool::new(false));
         let workers = start_workers(&settings, &broker, &deploy, &metrics, &status, &stop, &failed)?;
         let drain_within = settings.drain_within;
-        Ok(Self { drain_within, status, stop, workers, failures, http_end, http_server, admin_end, admin_server })
+        Ok(Self {
+            http,
+            admin,
+            drain_within,
+            status,
+            stop,
+            workers,
+            failures,
+            http_end,
+            http_server,
+            admin_end,
+            admin_server,
+        })
+    }
+
+    /// Waits until the host is ready: every worker runs.
+    ///
+    /// # Errors
+    /// What ended it, or what is not ready after `within`.
+    pub(super) async fn ready(&mut self, within: Duration) -> anyhow::Result<()> {
+        let until = tokio::time::Instant::now() + within;
+        loop {
+            let reasons = self.status.unready();
+            if reasons.is_empty() {
+                return Ok(());
+            }
+            if tokio::time::Instant::now() >= until {
+                anyhow::bail!("the host is not ready after {within:?}: {}", serde_json::to_string(&reasons)?);
+            }
+            if let Ok(failure) = tokio::time::timeout(READY_LOOK, self.failed()).await {
+                return Err(failure);
+            }
+        }
     }
 
     /// Waits until something ends the host that is not its user.

@@ -27,6 +27,8 @@ pub struct Passed {
     pub version: Digest,
     /// The topics of its outputs, in their order.
     pub outputs: Vec<Arc<str>>,
+    /// How many keys of its state it changed for good: another event of the same transaction may have changed them once more.
+    pub changes: usize,
     /// Why it became an error event, if it did.
     pub failure: Option<Failure>,
 }
@@ -45,16 +47,17 @@ pub(super) fn passed(
     transaction: &Transaction,
     origins: &[Origin],
 ) -> Vec<Passed> {
-    let mut outputs: Vec<Vec<Arc<str>>> = vec![Vec::new(); handled.works.len()];
+    let mut effects: Vec<(Vec<Arc<str>>, usize)> = vec![(Vec::new(), 0); handled.works.len()];
     for (record, origin) in transaction.records().iter().zip(origins) {
-        // A record with a partition of its own is a change of state.
-        if let (Origin::Effect(work), None) = (origin, record.partition)
-            && let Some(outputs) = outputs.get_mut(*work)
-        {
-            outputs.push(Arc::clone(&record.topic));
+        let Origin::Effect(work) = origin else { continue };
+        let Some((outputs, changes)) = effects.get_mut(*work) else { continue };
+        match record.partition {
+            None => outputs.push(Arc::clone(&record.topic)),
+            // A record with a partition of its own is a change of state.
+            Some(_) => *changes += 1,
         }
     }
-    let told = handled.works.iter().zip(outputs).filter_map(|(work, outputs)| {
+    let told = handled.works.iter().zip(effects).filter_map(|(work, (outputs, changes))| {
         let (event, planned) = (events.get(work.event)?, plan.functions.get(work.function)?);
         Some(Passed {
             partition: event.partition.clone(),
@@ -63,6 +66,7 @@ pub(super) fn passed(
             function: planned.function.name.clone(),
             version: work.version,
             outputs,
+            changes,
             failure: match &work.verdict {
                 Verdict::Apply(_) => None,
                 Verdict::Fail { failure, .. } => Some(failure.clone()),
