@@ -16,8 +16,10 @@ use crate::config;
 
 mod build;
 mod check;
+mod completions;
 mod failure;
 mod kafka_args;
+mod new;
 mod run;
 mod run_args;
 mod topics;
@@ -85,10 +87,12 @@ enum Format {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    New(new::NewArgs),
     Run(Box<RunArgs>),
     Build(build::BuildArgs),
     Check(check::CheckArgs),
     Topics(topics::TopicsArgs),
+    Completions(completions::CompletionsArgs),
 }
 
 /// Which app.
@@ -116,10 +120,12 @@ pub fn main() -> ExitCode {
 fn dispatch(cli: Cli) -> Exit {
     let mut out = io::stdout();
     let done = start_log(&cli.log).map_err(Failure::from).and_then(|()| match cli.verb {
+        Verb::New(args) => new::new(&args, &mut out),
         Verb::Run(args) => run::run(*args),
         Verb::Build(args) => build::build(&args, &mut out),
         Verb::Check(args) => check::check(&args, &mut out),
         Verb::Topics(args) => topics::topics(&args, &mut out),
+        Verb::Completions(args) => completions::completions(&args, &mut out),
     });
     match done.and_then(|()| out.flush().map_err(Failure::from)) {
         Ok(()) => Exit::Done,
