@@ -18,13 +18,17 @@ mod broker_args;
 mod build;
 mod check;
 mod compile;
+mod completions;
 mod components;
 mod demo;
+mod dev;
 mod failure;
 mod host;
 mod invoke;
+mod new;
 mod run;
 mod run_args;
+mod show;
 mod target;
 mod test;
 mod topics;
@@ -93,6 +97,8 @@ enum Format {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Demo(demo::DemoArgs),
+    New(new::NewArgs),
+    Dev(dev::DevArgs),
     Run(Box<RunArgs>),
     Build(build::BuildArgs),
     Check(check::CheckArgs),
@@ -101,6 +107,7 @@ enum Verb {
     Test(test::TestArgs),
     Invoke(invoke::InvokeArgs),
     Topics(topics::TopicsArgs),
+    Completions(completions::CompletionsArgs),
 }
 
 /// Which app.
@@ -129,6 +136,8 @@ fn dispatch(cli: Cli) -> Exit {
     let mut out = io::stdout();
     let done = start_log(&cli.log, &cli.verb).map_err(Failure::from).and_then(|()| match cli.verb {
         Verb::Demo(args) => demo::demo(&args, &mut out),
+        Verb::Dev(args) => dev::dev(&args),
+        Verb::New(args) => new::new(&args, &mut out),
         Verb::Run(args) => run::run(*args),
         Verb::Build(args) => build::build(&args, &mut out),
         Verb::Check(args) => check::check(&args, &mut out),
@@ -136,6 +145,7 @@ fn dispatch(cli: Cli) -> Exit {
         Verb::Test(args) => test::test(&args, &mut out),
         Verb::Invoke(args) => invoke::invoke(&args, &mut out),
         Verb::Topics(args) => topics::topics(&args, &mut out),
+        Verb::Completions(args) => completions::completions(&args, &mut out),
     });
     match done.and_then(|()| out.flush().map_err(Failure::from)) {
         Ok(()) => Exit::Done,
@@ -153,7 +163,7 @@ impl Verb {
     /// What is logged when nobody asks for more. Where events are shown, logs would stand in between.
     fn log_level(&self) -> &'static str {
         match self {
-            Self::Demo(_) => "warn",
+            Self::Demo(_) | Self::Dev(_) => "warn",
             _ => "info",
         }
     }

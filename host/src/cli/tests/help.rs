@@ -4,6 +4,8 @@ use clap::CommandFactory;
 
 use crate::cli::Cli;
 
+mod new;
+
 /// The help of a verb, as a terminal of 100 columns shows it.
 fn help(verbs: &[&str]) -> String {
     let mut command = Cli::command().term_width(100);
@@ -23,13 +25,13 @@ fn help_of_fnhost() {
     Usage: fnhost [OPTIONS] <COMMAND>
 
     Commands:
-      run     Run an app until it is told to stop
-      build   Build the component of each function with cargo
-      check   Check an app: its manifest, its schemas, and each component against the contract
-      test    Run the scenarios of an app or a function, without a broker
-      invoke  Hand one event to a function, and print what becomes of it
-      topics  Make the broker's topics what app.toml says
-      help    Print this message or the help of the given subcommand(s)
+      new          Make an app, or a function in one, that builds and runs as it is
+      run          Run an app until it is told to stop
+      build        Build the component of each function with cargo
+      check        Check an app: its manifest, its schemas, and each component against the contract
+      topics       Make the broker's topics what app.toml says
+      completions  Print what a shell needs to complete fnhost's command lines
+      help         Print this message or the help of the given subcommand(s)
 
     Options:
       -h, --help
