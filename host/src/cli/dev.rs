@@ -250,6 +250,15 @@ fn folder(path: &Path) -> PathBuf {
     }
 }
 
+/// A file as it would be typed here.
+fn typed(file: &Path) -> PathBuf {
+    let (whole, here) = (file.canonicalize(), std::env::current_dir());
+    match (whole, here) {
+        (Ok(whole), Ok(here)) => whole.strip_prefix(here).map(Path::to_owned).unwrap_or(whole),
+        (whole, _) => whole.unwrap_or_else(|_| file.to_owned()),
+    }
+}
+
 /// Where it is served, and what to try.
 fn introduce(app: &App, schemas: &Path, host: &Host) {
     talk(&format!(
@@ -259,7 +268,7 @@ fn introduce(app: &App, schemas: &Path, host: &Host) {
     for route in &app.routes {
         let examples = schemas.join("examples").join(&*route.body).join("valid");
         let first = std::fs::read_dir(examples).ok().and_then(|all| all.flatten().map(|entry| entry.path()).min());
-        let body = first.map_or_else(|| "'{}'".to_owned(), |file| format!("@{}", file.display()));
+        let body = first.map_or_else(|| "'{}'".to_owned(), |file| format!("@{}", typed(&file).display()));
         talk(&format!("try: curl -i http://{}{} -H 'content-type: application/json' -d {body}", host.http, route.path));
     }
 }
