@@ -16,14 +16,17 @@ use crate::config;
 
 mod build;
 mod check;
+mod client;
 mod compile;
 mod components;
+mod events;
 mod failure;
 mod host;
 mod invoke;
 mod kafka_args;
 mod run;
 mod run_args;
+mod status;
 mod target;
 mod test;
 mod topics;
@@ -99,6 +102,8 @@ enum Verb {
     Test(test::TestArgs),
     Invoke(invoke::InvokeArgs),
     Topics(topics::TopicsArgs),
+    Events(events::EventsArgs),
+    Status(status::StatusArgs),
 }
 
 /// Which app.
@@ -133,6 +138,8 @@ fn dispatch(cli: Cli) -> Exit {
         Verb::Test(args) => test::test(&args, &mut out),
         Verb::Invoke(args) => invoke::invoke(&args, &mut out),
         Verb::Topics(args) => topics::topics(&args, &mut out),
+        Verb::Events(args) => events::events(args, &mut out),
+        Verb::Status(args) => status::status(&args, &mut out),
     });
     match done.and_then(|()| out.flush().map_err(Failure::from)) {
         Ok(()) => Exit::Done,
