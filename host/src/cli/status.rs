@@ -125,7 +125,13 @@ mod tests {
 
     #[test]
     fn a_ready_host_is_a_table_of_its_functions() {
-        insta::assert_snapshot!(text(&functions(), true, &[]), @"");
+        insta::assert_snapshot!(text(&functions(), true, &[]), @r"
+        shop is ready
+
+        FUNCTION      VERSION         PARTITIONS   LAG
+        stock         0123456  1 stopped, 2 of 3  1203
+        clerk-of-all  none                0 of 0     0
+        ");
     }
 
     #[test]
@@ -136,6 +142,15 @@ mod tests {
             Reason { worker: worker.clone(), partition: None, reason: "restores state".into() },
             Reason { worker, partition: Some("orders[2]".into()), reason: "stopped: x".into() },
         ];
-        insta::assert_snapshot!(text(&functions(), false, &reasons), @"");
+        insta::assert_snapshot!(text(&functions(), false, &reasons), @r"
+        shop is not ready
+          the broker is away
+          shop.a.0: restores state
+          shop.a.0 orders[2]: stopped: x
+
+        FUNCTION      VERSION         PARTITIONS   LAG
+        stock         0123456  1 stopped, 2 of 3  1203
+        clerk-of-all  none                0 of 0     0
+        ");
     }
 }

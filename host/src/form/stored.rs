@@ -91,6 +91,28 @@ mod tests {
         let text = "{ \"value\": 1 }\n{ \"valu\": 1 }\n{ \"value\": }\n";
         let document = Document::read(Path::new("orders.jsonl"), text.as_bytes()).unwrap();
         let faults = document.with_each(Published::read_to_send).unwrap_err();
-        insta::assert_snapshot!(faults);
+        insta::assert_snapshot!(faults, @r#"
+        error: an event has no `value`
+         --> orders.jsonl:2:1
+          |
+        2 | { "valu": 1 }
+          | ^
+
+        hint: Kafka's null is `"value": null`
+
+        error: an event has no `valu`
+         --> orders.jsonl:2:3
+          |
+        2 | { "valu": 1 }
+          |   ^^^^^^ did you mean `value`?
+
+        hint: what can stand here is `topic`, `partition`, `offset`, `timestamp`, `key`, `keyBase64`, `headers`, `value`, `valueBase64`
+
+        error: this is no JSON: expected value
+         --> orders.jsonl:3:12
+          |
+        3 | { "value": }
+          |            ^
+        "#);
     }
 }

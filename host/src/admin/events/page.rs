@@ -219,6 +219,3 @@ impl Part {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -111,7 +111,11 @@ mod tests {
             of(event, Width::Chars(200)).unwrap(),
             of(event, Width::Chars(48)).unwrap(),
         ];
-        insta::assert_snapshot!(lines.join("\n"), @"");
+        insta::assert_snapshot!(lines.join("\n"), @r#"
+        2026-11-21T06:43:01.003Z  2@17  4711  trace=a\nb  raw=base64:/w==  {"id":"4711"}
+        2026-11-21T06:43:01.003Z  2@17  4711  {"id":"4711"}
+        2026-11-21T06:43:01.003Z  2@17  4711  {"id":"47…
+        "#);
         assert_eq!(lines[2].chars().count(), 48);
     }
 
@@ -123,6 +127,10 @@ mod tests {
             line(r#""key":"","value":"\u001b[2J\u0007""#),
             line(r#""keyBase64":"/g==","valueBase64":"/w==""#),
         ];
-        insta::assert_snapshot!(lines.join("\n"), @"");
+        insta::assert_snapshot!(lines.join("\n"), @r"
+        -  0@1  -  null
+        -  0@1    \u{1b}[2J\u{7}
+        -  0@1  base64:/g==  base64:/w==
+        ");
     }
 }
