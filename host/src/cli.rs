@@ -88,7 +88,7 @@ enum Format {
     /// For people
     #[default]
     Text,
-    /// One JSON document
+    /// For programs: JSON
     Json,
 }
 

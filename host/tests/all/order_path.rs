@@ -10,6 +10,7 @@ mod first_run;
 mod groups;
 mod hosts;
 mod kills;
+mod operating;
 mod orders;
 mod outage;
 mod raw;

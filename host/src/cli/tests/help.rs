@@ -222,7 +222,7 @@ fn help_of_check() {
 
               Possible values:
               - text: For people
-              - json: One JSON document
+              - json: For programs: JSON
 
               [default: text]
 
@@ -283,7 +283,7 @@ fn help_of_test() {
 
               Possible values:
               - text: For people
-              - json: One JSON document
+              - json: For programs: JSON
 
               [default: text]
 
@@ -360,7 +360,7 @@ fn help_of_invoke() {
 
               Possible values:
               - text: For people
-              - json: One JSON document
+              - json: For programs: JSON
 
               [default: text]
 
@@ -507,7 +507,7 @@ fn help_of_events() {
 
               Possible values:
               - text: For people
-              - json: One JSON document
+              - json: For programs: JSON
 
               [default: text]
 
@@ -563,7 +563,7 @@ fn help_of_events() {
 
               Possible values:
               - text: For people
-              - json: One JSON document
+              - json: For programs: JSON
 
               [default: text]
 
@@ -614,7 +614,7 @@ fn help_of_status() {
 
               Possible values:
               - text: For people
-              - json: One JSON document
+              - json: For programs: JSON
 
               [default: text]
 
