@@ -1,4 +1,4 @@
-//! The listener for operators and their tools: health, metrics and functions over HTTP.
+//! The listener for operators and their tools: health, metrics, functions and events over HTTP.
 //!
 //! | path | answers |
 //! |---|---|
@@ -6,8 +6,9 @@
 //! | `/readyz` | 200 while all workers run, nothing is stopped, the broker is there and the host is not draining; 503 says why not |
 //! | `/metrics` | Prometheus' text format, see [`metrics`] |
 //! | `/functions` | what runs here: versions, groups, partitions, lag |
+//! | `/events/TOPIC` | events of a topic, and one event more, see [`events`] |
 //!
-//! It takes no bodies, changes nothing and has no credentials, so it is bound to loopback unless told otherwise.
+//! It has no credentials, shows all of the app's events and takes new ones, so it is bound to loopback unless told otherwise.
 //! Bounded by [`Limits`], with fewer connections than the public listener. What is refused is problem details (RFC 9457).
 
 use std::future::Future;
@@ -22,11 +23,13 @@ use axum::routing::get;
 use axum::{Json, Router};
 use tokio::net::TcpListener;
 
+use self::events::Events;
 use self::metrics::Metrics;
 use self::status::{Reason, Status};
 use crate::ingress::problem::Problem;
 use crate::ingress::server::{self, Drained, Limits};
 
+pub mod events;
 pub mod metrics;
 pub mod status;
 
@@ -48,7 +51,7 @@ pub fn limits() -> Limits {
 }
 
 /// The admin listener's paths. What operates deployments and errors can be merged in.
-pub fn router(status: Arc<Status>, metrics: Arc<Metrics>) -> Router {
+pub fn router(status: Arc<Status>, metrics: Arc<Metrics>, events: Arc<Events>) -> Router {
     Router::new()
         .route("/livez", get(live))
         .route("/readyz", get(ready))
@@ -56,12 +59,13 @@ pub fn router(status: Arc<Status>, metrics: Arc<Metrics>) -> Router {
         .route("/functions", get(functions))
         .fallback(|uri: Uri| async move {
             Problem::new(StatusCode::NOT_FOUND, "nothing is served at this path")
-                .detail(format!("{} is not one of /livez, /readyz, /metrics and /functions", uri.path()))
+                .detail(format!("{} is not one of /livez, /readyz, /metrics, /functions and /events/TOPIC", uri.path()))
         })
         .method_not_allowed_fallback(|| async {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this method is not served at this path").allow("GET, HEAD")
         })
         .with_state(Shared { status, metrics })
+        .merge(events::routes(events))
 }
 
 /// Serves `router` until `shutdown` resolves, then lets what is in flight end for at most `drain_within`. Health should

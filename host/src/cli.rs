@@ -17,11 +17,13 @@ use crate::config;
 mod broker_args;
 mod build;
 mod check;
+mod client;
 mod compile;
 mod completions;
 mod components;
 mod demo;
 mod dev;
+mod events;
 mod failure;
 mod host;
 mod invoke;
@@ -29,6 +31,7 @@ mod new;
 mod run;
 mod run_args;
 mod show;
+mod status;
 mod target;
 mod test;
 mod topics;
@@ -90,7 +93,7 @@ enum Format {
     /// For people
     #[default]
     Text,
-    /// One JSON document
+    /// For programs: JSON
     Json,
 }
 
@@ -107,6 +110,8 @@ enum Verb {
     Test(test::TestArgs),
     Invoke(invoke::InvokeArgs),
     Topics(topics::TopicsArgs),
+    Events(events::EventsArgs),
+    Status(status::StatusArgs),
     Completions(completions::CompletionsArgs),
 }
 
@@ -146,6 +151,8 @@ fn dispatch(cli: Cli) -> Exit {
         Verb::Invoke(args) => invoke::invoke(&args, &mut out),
         Verb::Topics(args) => topics::topics(&args, &mut out),
         Verb::Completions(args) => completions::completions(&args, &mut out),
+        Verb::Events(args) => events::events(args, &mut out),
+        Verb::Status(args) => status::status(&args, &mut out),
     });
     match done.and_then(|()| out.flush().map_err(Failure::from)) {
         Ok(()) => Exit::Done,

@@ -36,9 +36,9 @@ use crate::app::schemas::{Schema, Schemas};
 use crate::app::{App, Route};
 use crate::broker::Publisher;
 
-mod body;
+pub(crate) mod body;
 mod envelope;
-mod headers;
+pub(crate) mod headers;
 mod ids;
 mod json;
 

@@ -4,13 +4,14 @@
 //!
 //! - [`app`]: what is to run, from `app.toml`.
 //! - [`event`]: the types that cross module borders; [`invocation`]: the one between worker and sandbox.
+//! - [`form`]: events as people write and read them in JSON.
 //! - [`ingress`]: HTTP requests become events.
 //! - [`broker`]: the seam to what holds topics, and Apache Kafka behind it.
 //! - [`worker`]: one thread, one membership, its partitions: poll, handle, commit.
 //! - [`sandbox`]: a component in a fresh instance for every event.
 //! - [`scenario`]: functions without a broker: what becomes of events, held against what is expected.
 //! - [`deploy`]: which version of each function is active.
-//! - [`admin`]: health, metrics and functions over HTTP, for operators.
+//! - [`admin`]: health, metrics, functions and events over HTTP, for operators.
 //! - [`cli`] and [`config`]: the command line, and everything that is read from the environment.
 
 pub mod admin;
@@ -20,6 +21,7 @@ pub mod cli;
 pub mod config;
 pub mod deploy;
 pub mod event;
+pub mod form;
 pub mod ingress;
 pub mod invocation;
 pub mod sandbox;

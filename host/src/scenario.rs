@@ -10,7 +10,7 @@
 //! | `state.json` | the function's state before: a list of pairs | may be left out |
 //! | `config.json` | values that hold over `config` in app.toml; `null` takes one away | may be left out |
 //!
-//! How events, keys and values are written stands in `scenario/form.rs`. The scenarios of an app are its flows: events are put
+//! How events, keys and values are written stands in [`crate::form`]. The scenarios of an app are its flows: events are put
 //! on topics, and what is there is handled until nothing is left. They have `input.json` and `expected.json` alone, and
 //! expect by topic what was published there, error events too.
 //!
@@ -30,26 +30,23 @@ use similar::TextDiff;
 use crate::app::fault::{Fault, Faults, Place, undeclared};
 use crate::app::{App, Function};
 use crate::event::Event;
+use crate::form::read::{Document, Kind, Value};
+use crate::form::{self, Pair, Reads};
 
 mod bench;
 mod ending;
-mod form;
-mod json;
 mod log;
-mod read;
 
 #[cfg(test)]
 mod tests;
 
 pub use self::bench::{Bench, Ended};
 pub use self::ending::{Ending, Failed, WrittenChange};
-pub use self::form::{Published, Shown};
-pub use self::json::pretty;
 pub use self::log::Line;
+pub use crate::form::json::pretty;
+pub use crate::form::{Published, Shown};
 
 use self::ending::{FlowEnding, text_of};
-use self::form::{Pair, Reads};
-use self::read::{Document, Kind, Value};
 
 /// The folder of scenarios, in a function's folder or beside `app.toml`.
 pub const FOLDER: &str = "tests";

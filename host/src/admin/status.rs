@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::app::App;
 use crate::broker::Progress;
@@ -222,7 +222,7 @@ impl Status {
 }
 
 /// Why a host is not live or not ready.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Reason {
     /// Which worker, when it is one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -241,7 +241,7 @@ impl Reason {
 }
 
 /// What runs on this host, as `/functions` shows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Functions {
     /// The app's name.
     pub app: String,
@@ -250,7 +250,7 @@ pub struct Functions {
 }
 
 /// One function, as `/functions` shows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct FunctionView {
     /// Its name.
     pub function: String,
@@ -267,7 +267,7 @@ pub struct FunctionView {
 }
 
 /// One partition, as `/functions` shows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct PartitionView {
     /// The topic's name.
     pub topic: String,

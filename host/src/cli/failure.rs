@@ -67,6 +67,16 @@ impl Failure {
         Self { hint: Some(hint.into()), ..self }
     }
 
+    /// The same failure as the cause of another error.
+    #[must_use]
+    pub fn context(self, message: String) -> Self {
+        let what = match self.what {
+            What::Error(error) => What::Error(error.context(message)),
+            what => what,
+        };
+        Self { what, ..self }
+    }
+
     /// What the broker could not do, with what mends it.
     pub fn broker(error: broker::Error, asked: &Asked<'_>) -> Self {
         match asked.hint(&error) {

@@ -19,6 +19,7 @@ use tokio::task;
 
 use self::watch::Watch;
 use super::compile;
+use crate::admin::events::Events;
 use crate::admin::metrics::Metrics;
 use crate::admin::status::{self, Status};
 use crate::app::schemas::Schemas;
@@ -118,15 +119,18 @@ impl Host {
             %http, %admin, "fnhost",
         );
 
+        let publisher = broker.publisher()?;
+        let events = Events::new(&settings.app, Arc::clone(&broker), Arc::clone(&publisher), Arc::clone(&status));
         let (admin_end, admin_ended) = channel::channel(false);
         let admin_server = task::spawn({
-            let (router, until) = (admin::router(Arc::clone(&status), Arc::clone(&metrics)), set(admin_ended));
+            let router = admin::router(Arc::clone(&status), Arc::clone(&metrics), events);
+            let until = set(admin_ended);
             async move { admin::serve(admin_listener, router, &admin::limits(), until, Duration::from_secs(1)).await }
         });
         let routes = ingress::Ingress::new(
             &settings.app,
             &settings.schemas,
-            broker.publisher()?,
+            publisher,
             Arc::clone(&metrics),
             ingress::Options::default(),
             Arc::new(std::time::SystemTime::now),

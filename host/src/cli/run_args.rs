@@ -22,7 +22,7 @@ pub struct RunArgs {
     /// Where the app's routes are served
     #[arg(long, env = "FNHOST_HTTP", value_name = "ADDR", default_value = "127.0.0.1:8080", help_heading = "HTTP")]
     pub http: SocketAddr,
-    /// Where health, metrics and functions are served; it knows no passwords, so keep it private
+    /// Where health, metrics, functions and events are served; it knows no passwords, so keep it private
     #[arg(long, env = "FNHOST_ADMIN", value_name = "ADDR", default_value = "127.0.0.1:9090", help_heading = "HTTP")]
     pub admin: SocketAddr,
     /// A name for this process that outlives it and no other has: a restart then moves no partitions. Random when

@@ -17,7 +17,7 @@ const DISCARD_BYTES_MAX: usize = 4 << 20;
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Reads the whole body. What is left of one that is refused stays in `body`.
-pub(super) async fn read(body: &mut Body, bytes_max: usize, within: Duration) -> Result<Vec<u8>, Problem> {
+pub(crate) async fn read(body: &mut Body, bytes_max: usize, within: Duration) -> Result<Vec<u8>, Problem> {
     let too_large = || {
         Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large")
             .detail(format!("this route takes bodies of up to {bytes_max} bytes"))
@@ -47,7 +47,7 @@ pub(super) async fn read(body: &mut Body, bytes_max: usize, within: Duration) ->
 }
 
 /// Reads on while the refusal is on its way, so that the client comes to read it.
-pub(super) fn discard(mut body: Body) {
+pub(crate) fn discard(mut body: Body) {
     if body.is_end_stream() {
         return;
     }

@@ -13,7 +13,7 @@ const KEY_CHARS_MAX: usize = 255;
 
 /// Refuses a body that is not said to be JSON in UTF-8. Only `application/json`: a body of another `+json` type, a
 /// finished CloudEvent say, means something else than the route's schema describes.
-pub(super) fn expect_json(headers: &HeaderMap) -> Result<(), Problem> {
+pub(crate) fn expect_json(headers: &HeaderMap) -> Result<(), Problem> {
     let said = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     if !said.is_some_and(is_json) || headers.get_all(CONTENT_TYPE).iter().count() > 1 {
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body is not said to be JSON")

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::ending::{Ending, ErrorEvent, Failed, FlowEnding};
-use super::form::{Pair, Published};
 use super::log::{Line, Log};
 use crate::admin::metrics::Metrics;
 use crate::admin::status::{SILENCE_MAX, Status, WorkerStatus, uptime};
@@ -19,6 +18,7 @@ use crate::app::schemas::Schemas;
 use crate::app::{App, Function};
 use crate::deploy::Versions;
 use crate::event::{Digest, Event, Offset, Partition, Record};
+use crate::form::{Pair, Published};
 use crate::invocation::Handler;
 use crate::worker::batch::{Decided, Handled, Handling, Work};
 use crate::worker::plan::{BatchLimits, Parts, Plan};

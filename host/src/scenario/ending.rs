@@ -8,12 +8,11 @@ use std::sync::Arc;
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use super::form::{Published, bytes, entry, key_of};
-use super::json;
-use super::read::{Object, Value};
 use crate::app::fault::undeclared;
 use crate::app::{App, Function};
 use crate::event::{self, Change, Class};
+use crate::form::read::{Object, Value};
+use crate::form::{Published, bytes, entry, json, key_of};
 
 /// How an event ended for one function.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -116,7 +115,7 @@ impl Ending {
 fn read_change(value: Value<'_>) -> Option<Change> {
     let object = value.object("a change")?;
     object.only(&["key", "keyBase64", "value", "valueBase64"]);
-    Some((key_of(&object)?, super::form::value_of(&object)))
+    Some((key_of(&object)?, crate::form::value_of(&object)))
 }
 
 /// A change of state, as it is written.

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 
+use fnhost::admin::events::Events;
 use fnhost::admin::metrics::Metrics;
 use fnhost::admin::status::{Phase, SILENCE_MAX, Status, uptime};
 use fnhost::admin::{limits, router, serve};
@@ -11,11 +12,19 @@ use fnhost::app::{App, Function, Limits, Retry, Source};
 use fnhost::broker::{From, Progress};
 use fnhost::event::{Digest, Partition};
 
-use crate::ingress::wire::{self, Answer, Listening, PATIENCE};
+use self::logs::Logs;
+use crate::ingress::wire::{self, Answer, FakePublisher, Listening, PATIENCE};
+
+mod events;
+mod logs;
 
 struct Admin {
     listening: Listening,
     status: Arc<Status>,
+    logs: Arc<Logs>,
+    publisher: Arc<FakePublisher>,
+    /// Kept, because the publisher tells of every record.
+    _arrivals: mpsc::Receiver<()>,
 }
 
 impl Admin {
@@ -33,11 +42,13 @@ impl Admin {
         };
         let app = App { functions: vec![Arc::new(inventory)], ..wire::app() };
         let status = Status::new(&app, SILENCE_MAX, uptime());
-        let router = router(Arc::clone(&status), Metrics::new("0.1.0").unwrap());
+        let (logs, (publisher, arrivals)) = (Arc::new(Logs::default()), FakePublisher::new());
+        let events = Events::new(&app, Arc::clone(&logs) as _, Arc::clone(&publisher) as _, Arc::clone(&status));
+        let router = router(Arc::clone(&status), Metrics::new("0.1.0").unwrap(), events);
         let listening = Listening::start(|listener, stop| async move {
             serve(listener, router, &limits(), async { drop(stop.await) }, PATIENCE).await
         });
-        Self { listening, status }
+        Self { listening, status, logs, publisher, _arrivals: arrivals }
     }
 
     fn send(&self, method: &str, path: &str) -> Answer {
@@ -113,7 +124,10 @@ fn metrics_are_in_the_format_that_prometheus_reads() {
 fn requests_for_nothing_are_refused() {
     let admin = Admin::open();
     let answer = admin.send("GET", "/healthz");
-    assert_eq!(answer.problem()["detail"], "/healthz is not one of /livez, /readyz, /metrics and /functions");
+    assert_eq!(
+        answer.problem()["detail"],
+        "/healthz is not one of /livez, /readyz, /metrics, /functions and /events/TOPIC"
+    );
     assert_eq!(answer.status, 404);
     for path in ["/livez", "/readyz", "/metrics", "/functions"] {
         let answer = admin.send("POST", path);

@@ -14,6 +14,7 @@ mod first_run;
 mod groups;
 mod hosts;
 mod kills;
+mod operating;
 mod orders;
 mod outage;
 mod raw;

@@ -34,6 +34,9 @@ fn help_of_fnhost() {
       test         Run the scenarios of an app or a function, without a broker
       invoke       Hand one event to a function, and print what becomes of it
       topics       Make the broker's topics what app.toml says
+      events       Print the events of a topic, or send some, through a running host
+      status       Print whether a running host is ready, and its functions with version, partitions and
+                   lag
       completions  Print what a shell needs to complete fnhost's command lines
       help         Print this message or the help of the given subcommand(s)
 
@@ -141,7 +144,8 @@ fn help_of_run() {
               [default: 127.0.0.1:8080]
 
           --admin <ADDR>
-              Where health, metrics and functions are served; it knows no passwords, so keep it private
+              Where health, metrics, functions and events are served; it knows no passwords, so keep it
+              private
 
               [env: FNHOST_ADMIN=]
               [default: 127.0.0.1:9090]
@@ -231,7 +235,7 @@ fn help_of_check() {
 
               Possible values:
               - text: For people
-              - json: One JSON document
+              - json: For programs: JSON
 
               [default: text]
 
@@ -292,7 +296,7 @@ fn help_of_test() {
 
               Possible values:
               - text: For people
-              - json: One JSON document
+              - json: For programs: JSON
 
               [default: text]
 
@@ -369,7 +373,7 @@ fn help_of_invoke() {
 
               Possible values:
               - text: For people
-              - json: One JSON document
+              - json: For programs: JSON
 
               [default: text]
 
@@ -483,4 +487,171 @@ fn help_of_topics() {
       -v, --verbose...
               Log more: -v for what happens to batches, -vv for every event
     "#);
+}
+
+#[test]
+fn help_of_events() {
+    insta::assert_snapshot!(help(&["events", "tail"]), @r"
+    Print the committed events of a topic, a line each: time, partition@offset, key, value
+
+    Ends when all that is there was printed; with --follow, at Ctrl-C.
+
+    Usage: fnhost events tail [OPTIONS] <TOPIC>
+
+    Arguments:
+      <TOPIC>
+              The topic
+
+    Options:
+          --from <PLACE>
+              Where to begin: `earliest`, `latest`, an offset for every partition, or PARTITION:OFFSET,…
+
+              `earliest` when left out, with --follow `latest`.
+
+      -f, --follow
+              Print what comes later too, until Ctrl-C
+
+          --key <KEY>
+              Only events with this key
+
+          --limit <N>
+              At most this many events
+
+          --full
+              Whole lines, headers too. Without it a line ends with the terminal, elsewhere after 200
+              characters
+
+          --format <FORMAT>
+              How they are printed: as JSON, a line each, as `events send` takes them
+
+              Possible values:
+              - text: For people
+              - json: For programs: JSON
+
+              [default: text]
+
+          --admin <HOST:PORT>
+              The host: where it serves operators, as its own --admin says
+
+              [env: FNHOST_ADMIN=]
+              [default: 127.0.0.1:9090]
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+    Logging:
+          --log-format <FORMAT>
+              How log lines are written
+
+              Possible values:
+              - text: For people
+              - json: A JSON object a line
+
+              [env: FNHOST_LOG_FORMAT=]
+              [default: text]
+
+      -v, --verbose...
+              Log more: -v for what happens to batches, -vv for every event
+    ");
+    insta::assert_snapshot!(help(&["events", "send"]), @r"
+    Send events to a topic
+
+    FILE holds events as `events tail --format json` prints them, or CloudEvents, whose subject becomes
+    the key: one document, a list, or one document after the other. All are read before the first is
+    sent; they are sent in order, and none after one that failed. What they say of topic, partition,
+    offset and time is not looked at.
+
+    Usage: fnhost events send [OPTIONS] <TOPIC> <FILE>
+
+    Arguments:
+      <TOPIC>
+              The topic
+
+      <FILE>
+              The events; `-` is stdin
+
+    Options:
+          --key <KEY>
+              The key of each, whatever the file says
+
+          --header <NAME=VALUE>
+              A header more for each; may be given again
+
+          --format <FORMAT>
+              How it is printed where they lie: as JSON, a line each
+
+              Possible values:
+              - text: For people
+              - json: For programs: JSON
+
+              [default: text]
+
+          --admin <HOST:PORT>
+              The host: where it serves operators, as its own --admin says
+
+              [env: FNHOST_ADMIN=]
+              [default: 127.0.0.1:9090]
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+    Logging:
+          --log-format <FORMAT>
+              How log lines are written
+
+              Possible values:
+              - text: For people
+              - json: A JSON object a line
+
+              [env: FNHOST_LOG_FORMAT=]
+              [default: text]
+
+      -v, --verbose...
+              Log more: -v for what happens to batches, -vv for every event
+    ");
+}
+
+#[test]
+fn help_of_status() {
+    insta::assert_snapshot!(help(&["status"]), @r"
+    Print whether a running host is ready, and its functions with version, partitions and lag
+
+    Lag is how many offsets lie before a function's group, on all hosts together. Ends with 1 when the
+    host is not ready.
+
+    Usage: fnhost status [OPTIONS]
+
+    Options:
+          --admin <HOST:PORT>
+              The host: where it serves operators, as its own --admin says
+
+              [env: FNHOST_ADMIN=]
+              [default: 127.0.0.1:9090]
+
+          --format <FORMAT>
+              How it is printed
+
+              Possible values:
+              - text: For people
+              - json: For programs: JSON
+
+              [default: text]
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+    Logging:
+          --log-format <FORMAT>
+              How log lines are written
+
+              Possible values:
+              - text: For people
+              - json: A JSON object a line
+
+              [env: FNHOST_LOG_FORMAT=]
+              [default: text]
+
+      -v, --verbose...
+              Log more: -v for what happens to batches, -vv for every event
+    ");
 }

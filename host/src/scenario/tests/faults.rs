@@ -86,7 +86,7 @@ fn whatever_is_wrong_in_a_file_is_shown_where_it_stands() {
     3 |   "vale": null
       |   ^^^^^^ did you mean `value`?
 
-    hint: what can stand here is `topic`, `key`, `keyBase64`, `timestamp`, `headers`, `value`, `valueBase64`
+    hint: what can stand here is `topic`, `partition`, `offset`, `timestamp`, `key`, `keyBase64`, `headers`, `value`, `valueBase64`
 
     error: an event has both `key` and `keyBase64`
      --> APP/stock/tests/a/input.json:1:30

@@ -76,10 +76,20 @@ impl Publisher for FakePublisher {
 
 impl FakePublisher {
     /// A publisher, and what is told of every record as it arrives.
-    fn new() -> (Arc<Self>, mpsc::Receiver<()>) {
+    pub(crate) fn new() -> (Arc<Self>, mpsc::Receiver<()>) {
         let (arrived, arrivals) = mpsc::channel();
         let reachable = AtomicBool::new(true);
         (Arc::new(Self { reachable, fates: Mutex::default(), stored: Arc::default(), arrived }), arrivals)
+    }
+
+    /// What becomes of the next record.
+    pub(crate) fn next(&self, fate: Fate) {
+        self.fates.lock().unwrap().push_back(fate);
+    }
+
+    /// Every record stored, in order.
+    pub(crate) fn stored(&self) -> Vec<Record> {
+        self.stored.lock().unwrap().clone()
     }
 }
 
@@ -206,7 +216,7 @@ impl Door {
 
     /// What becomes of the next record.
     pub(crate) fn next(&self, fate: Fate) {
-        self.publisher.fates.lock().unwrap().push_back(fate);
+        self.publisher.next(fate);
     }
 
     pub(crate) fn set_reachable(&self, reachable: bool) {
@@ -215,7 +225,7 @@ impl Door {
 
     /// Every record stored, in order.
     pub(crate) fn stored(&self) -> Vec<Record> {
-        self.publisher.stored.lock().unwrap().clone()
+        self.publisher.stored()
     }
 
     /// Waits until one more record has reached the publisher.

@@ -194,7 +194,7 @@ fn event_that_is_none_is_shown_where_it_is_wrong() {
     1 | { "vale": "" }
       |   ^^^^^^ did you mean `value`?
 
-    hint: what can stand here is `topic`, `key`, `keyBase64`, `timestamp`, `headers`, `value`, `valueBase64`
+    hint: what can stand here is `topic`, `partition`, `offset`, `timestamp`, `key`, `keyBase64`, `headers`, `value`, `valueBase64`
     exit 1
 
     $ fnhost invoke script topic.json
@@ -256,7 +256,7 @@ fn scenario_with_a_fault_fails_and_the_others_run() {
     2 |   "topik": "in",
       |   ^^^^^^^ did you mean `topic`?
 
-    hint: what can stand here is `topic`, `key`, `keyBase64`, `timestamp`, `headers`, `value`, `valueBase64`
+    hint: what can stand here is `topic`, `partition`, `offset`, `timestamp`, `key`, `keyBase64`, `headers`, `value`, `valueBase64`
 
     ---- script/b (./script/tests/b) ----
     error: the end of an event has no `output`
@@ -284,7 +284,7 @@ fn scenario_with_a_fault_fails_and_the_others_run() {
     2 |   "topik": "in",
       |   ^^^^^^^ did you mean `topic`?
 
-    hint: what can stand here is `topic`, `key`, `keyBase64`, `timestamp`, `headers`, `value`, `valueBase64`
+    hint: what can stand here is `topic`, `partition`, `offset`, `timestamp`, `key`, `keyBase64`, `headers`, `value`, `valueBase64`
 
     2 passed; 1 failed; 0 filtered out
     exit 1

@@ -9,6 +9,9 @@
 //!
 //! The same holds for keys (`key`, `keyBase64`), the values of headers and state. An event is an object of these with
 //! `topic`, `timestamp` and `headers`; or a CloudEvent as it is, whose subject becomes the key and whose time the timestamp.
+//!
+//! An event that was read from a topic ([`Written`]) says its `partition` and `offset` too. Wherever an event is read from
+//! JSON these may stand, and say nothing: where it will lie is for the broker. So what one verb prints another one takes.
 
 use std::sync::Arc;
 
@@ -17,17 +20,24 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::ser::{Error as _, Serialize, SerializeMap, Serializer};
 use serde_json::value::RawValue;
 
-use super::json;
-use super::read::{Kind, Object, Value};
 use crate::app::Function;
 use crate::app::fault::{Fault, listed, undeclared};
 use crate::event::{Event, Header, Partition};
 
+pub mod json;
+pub(crate) mod read;
+mod stored;
+
+pub(crate) use self::stored::Written;
+
+use self::read::{Kind, Object, Value};
+
 /// Bytes that may be null.
-pub(super) type Bytes = Option<Vec<u8>>;
+pub(crate) type Bytes = Option<Vec<u8>>;
 
 /// The members of an event that is handed to a function.
-const READ: [&str; 7] = ["topic", "key", "keyBase64", "timestamp", "headers", "value", "valueBase64"];
+const READ: [&str; 9] =
+    ["topic", "partition", "offset", "timestamp", "key", "keyBase64", "headers", "value", "valueBase64"];
 /// The members of a record that was published.
 const PUBLISHED: [&str; 6] = ["topic", "key", "keyBase64", "headers", "value", "valueBase64"];
 /// The same beneath the name of its topic.
@@ -36,7 +46,7 @@ const ON_TOPIC: [&str; 5] = ["key", "keyBase64", "headers", "value", "valueBase6
 const CLOUD_EVENT: &str = "specversion";
 
 /// Who reads events, and from where.
-pub(super) struct Reads<'a> {
+pub(crate) struct Reads<'a> {
     /// The function, when it is one.
     function: Option<&'a str>,
     topics: Vec<&'a str>,
@@ -46,14 +56,14 @@ pub(super) struct Reads<'a> {
 
 impl<'a> Reads<'a> {
     /// One function. An event that names no topic is from `default`, or from the only one that it reads.
-    pub(super) fn of(function: &'a Function, default: Option<&'a str>) -> Self {
+    pub(crate) fn of(function: &'a Function, default: Option<&'a str>) -> Self {
         let topics: Vec<&str> = function.input.iter().map(|topic| &**topic).collect();
         let only = if let [only] = topics.as_slice() { Some(*only) } else { None };
         Self { function: Some(&function.name), default: default.or(only), topics }
     }
 
     /// All functions of an app.
-    pub(super) fn of_all(functions: &'a [Arc<Function>]) -> Self {
+    pub(crate) fn of_all(functions: &'a [Arc<Function>]) -> Self {
         let mut topics: Vec<&str> = functions.iter().flat_map(|f| f.input.iter().map(|topic| &**topic)).collect();
         topics.sort_unstable();
         topics.dedup();
@@ -96,7 +106,7 @@ impl<'a> Reads<'a> {
 }
 
 /// An event for whoever `reads`. Its offset is still to be given.
-pub(super) fn event(value: Value<'_>, reads: &Reads<'_>) -> Option<Event> {
+pub(crate) fn event(value: Value<'_>, reads: &Reads<'_>) -> Option<Event> {
     let object = value.object("an event")?;
     if let Some(version) = object.get(CLOUD_EVENT) {
         // What is wrong with the CloudEvent itself is for the function to say.
@@ -140,7 +150,7 @@ fn milliseconds(time: &str) -> Option<u64> {
 }
 
 /// The bytes under `name` or `nameBase64`; `None` when neither stands there.
-pub(super) fn bytes(object: &Object<'_>, name: &str) -> Option<Bytes> {
+pub(crate) fn bytes(object: &Object<'_>, name: &str) -> Option<Bytes> {
     let base64 = format!("{name}Base64");
     match (object.get(name), object.get(&base64)) {
         (None, None) => None,
@@ -168,7 +178,7 @@ pub(super) fn bytes(object: &Object<'_>, name: &str) -> Option<Bytes> {
 }
 
 /// The bytes of the value, which must stand there.
-pub(super) fn value_of(object: &Object<'_>) -> Bytes {
+pub(crate) fn value_of(object: &Object<'_>) -> Bytes {
     bytes(object, "value").unwrap_or_else(|| {
         object
             .report(Fault::new(format!("{} has no `value`", object.title())).hint("Kafka's null is `\"value\": null`"));
@@ -201,7 +211,7 @@ pub struct Published {
 
 impl Published {
     /// Reads one of `function`, which names its topic.
-    pub(super) fn read(value: Value<'_>, function: &Function) -> Option<Self> {
+    pub(crate) fn read(value: Value<'_>, function: &Function) -> Option<Self> {
         let object = value.object("an output")?;
         object.only(&PUBLISHED);
         let (key, headers, value) = (bytes(&object, "key").unwrap_or_default(), headers(&object), value_of(&object));
@@ -215,8 +225,26 @@ impl Published {
         Some(Self { topic: Some(Arc::clone(topic?)), key, headers, value })
     }
 
+    /// Reads one that is to be sent, to a topic that something else names: an event, or a CloudEvent as it is. What it says
+    /// of topic, place and time is not looked at.
+    pub(crate) fn read_to_send(value: Value<'_>) -> Option<Self> {
+        let object = value.object("an event")?;
+        if object.get(CLOUD_EVENT).is_some() {
+            let subject = object.get("subject").filter(|value| value.kind() == Kind::Text);
+            return Some(Self {
+                topic: None,
+                key: subject.and_then(|subject| subject.string("`subject`")).map(String::into_bytes),
+                headers: Vec::new(),
+                value: Some(json::compact(value.raw()).into_bytes()),
+            });
+        }
+        object.only(&READ);
+        let (key, headers, value) = (bytes(&object, "key").unwrap_or_default(), headers(&object), value_of(&object));
+        Some(Self { topic: None, key, headers, value })
+    }
+
     /// Reads one beneath the name of its topic.
-    pub(super) fn read_on_topic(value: Value<'_>) -> Option<Self> {
+    pub(crate) fn read_on_topic(value: Value<'_>) -> Option<Self> {
         let object = value.object("an event")?;
         object.only(&ON_TOPIC);
         let (key, headers, value) = (bytes(&object, "key").unwrap_or_default(), headers(&object), value_of(&object));
@@ -226,28 +254,38 @@ impl Published {
 
 impl Serialize for Published {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        struct Of<'a>(&'a Header);
-        impl Serialize for Of<'_> {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                let mut map = serializer.serialize_map(None)?;
-                map.serialize_entry("name", &self.0.name)?;
-                entry(&mut map, "value", self.0.value.as_deref())?;
-                map.end()
-            }
-        }
         let mut map = serializer.serialize_map(None)?;
         if let Some(topic) = &self.topic {
             map.serialize_entry("topic", &**topic)?;
         }
-        if self.key.is_some() {
-            entry(&mut map, "key", self.key.as_deref())?;
-        }
-        if !self.headers.is_empty() {
-            map.serialize_entry("headers", &self.headers.iter().map(Of).collect::<Vec<_>>())?;
-        }
-        entry(&mut map, "value", self.value.as_deref())?;
+        entries(&mut map, self.key.as_deref(), &self.headers, self.value.as_deref())?;
         map.end()
     }
+}
+
+/// Writes key, headers and value, without what there is none of.
+fn entries<M: SerializeMap>(
+    map: &mut M,
+    key: Option<&[u8]>,
+    headers: &[Header],
+    value: Option<&[u8]>,
+) -> Result<(), M::Error> {
+    struct Of<'a>(&'a Header);
+    impl Serialize for Of<'_> {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            let mut map = serializer.serialize_map(None)?;
+            map.serialize_entry("name", &self.0.name)?;
+            entry(&mut map, "value", self.0.value.as_deref())?;
+            map.end()
+        }
+    }
+    if key.is_some() {
+        entry(map, "key", key)?;
+    }
+    if !headers.is_empty() {
+        map.serialize_entry("headers", &headers.iter().map(Of).collect::<Vec<_>>())?;
+    }
+    entry(map, "value", value)
 }
 
 /// Bytes, as they are shown.
@@ -276,7 +314,7 @@ impl<'a> Shown<'a> {
 }
 
 /// Writes bytes as the member `name`, or `nameBase64`.
-pub(super) fn entry<M: SerializeMap>(map: &mut M, name: &str, bytes: Option<&[u8]>) -> Result<(), M::Error> {
+pub(crate) fn entry<M: SerializeMap>(map: &mut M, name: &str, bytes: Option<&[u8]>) -> Result<(), M::Error> {
     match Shown::of(bytes) {
         Shown::Null => map.serialize_entry(name, &()),
         Shown::Document(text) => {
@@ -289,10 +327,10 @@ pub(super) fn entry<M: SerializeMap>(map: &mut M, name: &str, bytes: Option<&[u8
 }
 
 /// A pair of a function's state, and the topic from whose events it is.
-pub(super) type Pair = (Arc<str>, Vec<u8>, Vec<u8>);
+pub(crate) type Pair = (Arc<str>, Vec<u8>, Vec<u8>);
 
 /// Pairs of the state of whoever `reads`.
-pub(super) fn state(value: Value<'_>, reads: &Reads<'_>) -> Option<Vec<Pair>> {
+pub(crate) fn state(value: Value<'_>, reads: &Reads<'_>) -> Option<Vec<Pair>> {
     let pair = |value: Value<'_>| {
         let object = value.object("a pair")?;
         object.only(&["topic", "key", "keyBase64", "value", "valueBase64"]);
@@ -306,7 +344,7 @@ pub(super) fn state(value: Value<'_>, reads: &Reads<'_>) -> Option<Vec<Pair>> {
 }
 
 /// The bytes of the key, which must stand there.
-pub(super) fn key_of(object: &Object<'_>) -> Option<Vec<u8>> {
+pub(crate) fn key_of(object: &Object<'_>) -> Option<Vec<u8>> {
     let key = bytes(object, "key");
     if !matches!(key, Some(Some(_))) && object.get("keyBase64").is_none() {
         object.report(Fault::new(format!("{} has no `key`", object.title())));

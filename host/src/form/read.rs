@@ -1,7 +1,7 @@
 //! Reading JSON that a person wrote, keeping the place of each value.
 //!
 //! Nothing here stops at the first fault: what cannot be read is reported to the [`Reader`] and left out, and reading
-//! goes on. What the values mean is for [`super::form`] and [`super::ending`].
+//! goes on. What the values mean is for [`super`] and for whoever reads more than events.
 
 use std::cell::RefCell;
 use std::fs;
@@ -17,14 +17,14 @@ use crate::app::fault::{Fault, Faults, Place, listed, nearest};
 const FILE_BYTES_MAX: u64 = 16 << 20;
 
 /// A file of JSON.
-pub(super) struct Document {
+pub(crate) struct Document {
     file: PathBuf,
     text: String,
 }
 
 impl Document {
     /// The file, or `None` when it is not there.
-    pub(super) fn find(file: &Path) -> Result<Option<Self>, Fault> {
+    pub(crate) fn find(file: &Path) -> Result<Option<Self>, Fault> {
         match fs::File::open(file) {
             Ok(opened) => Self::read(file, opened).map(Some),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -33,7 +33,7 @@ impl Document {
     }
 
     /// What `from` holds, which is called `file`.
-    pub(super) fn read(file: &Path, from: impl io::Read) -> Result<Self, Fault> {
+    pub(crate) fn read(file: &Path, from: impl io::Read) -> Result<Self, Fault> {
         let mut bytes = Vec::new();
         from.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|error| unreadable(file, &error))?;
         if u64::try_from(bytes.len()).is_ok_and(|length| length > FILE_BYTES_MAX) {
@@ -51,19 +51,34 @@ impl Document {
     }
 
     /// What `read` makes of the whole of it.
-    pub(super) fn with<T>(&self, read: impl FnOnce(Value<'_>) -> Option<T>) -> Result<T, Faults> {
-        let reader = Reader { file: &self.file, text: &self.text, faults: RefCell::default() };
-        let made = match serde_json::from_str::<&RawValue>(&self.text) {
-            Ok(raw) => read(Value { reader: &reader, raw: raw.get() }),
-            Err(error) => {
-                let what = error.to_string();
-                let position = format!(" at line {} column {}", error.line(), error.column());
-                let what = what.strip_suffix(&position).unwrap_or(&what);
-                let place = Place::of_json(&self.file, &self.text, &error);
-                reader.faults.borrow_mut().push(Fault::new(format!("this is no JSON: {what}")).at(place));
-                None
+    pub(crate) fn with<T>(&self, read: impl FnOnce(Value<'_>) -> Option<T>) -> Result<T, Faults> {
+        self.read_by(|reader| match serde_json::from_str::<&RawValue>(&self.text) {
+            Ok(raw) => read(Value { reader, raw: raw.get() }),
+            Err(error) => reader.no_json(&error),
+        })
+    }
+
+    /// What `read` makes of each of the documents that follow one another in it, such as a document a line. A list counts
+    /// as what is in it.
+    pub(crate) fn with_each<T>(&self, read: impl Fn(Value<'_>) -> Option<T>) -> Result<Vec<T>, Faults> {
+        self.read_by(|reader| {
+            let mut made = Vec::new();
+            for raw in serde_json::Deserializer::from_str(&self.text).into_iter::<&RawValue>() {
+                match raw {
+                    Ok(raw) => {
+                        let values = Value { reader, raw: raw.get() }.one_or_many();
+                        made.extend(values.into_iter().filter_map(&read));
+                    }
+                    Err(error) => return reader.no_json(&error),
+                }
             }
-        };
+            Some(made)
+        })
+    }
+
+    fn read_by<T>(&self, read: impl FnOnce(&Reader<'_>) -> Option<T>) -> Result<T, Faults> {
+        let reader = Reader { file: &self.file, text: &self.text, faults: RefCell::default() };
+        let made = read(&reader);
         match (Faults::new(reader.faults.into_inner()), made) {
             (None, Some(made)) => Ok(made),
             (Some(faults), _) => Err(faults),
@@ -84,16 +99,28 @@ struct Reader<'a> {
     faults: RefCell<Vec<Fault>>,
 }
 
+impl Reader<'_> {
+    /// Keeps where the file is no JSON.
+    fn no_json<T>(&self, error: &serde_json::Error) -> Option<T> {
+        let what = error.to_string();
+        let position = format!(" at line {} column {}", error.line(), error.column());
+        let what = what.strip_suffix(&position).unwrap_or(&what);
+        let place = Place::of_json(self.file, self.text, error);
+        self.faults.borrow_mut().push(Fault::new(format!("this is no JSON: {what}")).at(place));
+        None
+    }
+}
+
 /// A value, as it stands in the file.
 #[derive(Clone, Copy)]
-pub(super) struct Value<'a> {
+pub(crate) struct Value<'a> {
     reader: &'a Reader<'a>,
     raw: &'a str,
 }
 
 /// What a value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Object,
     List,
     Text,
@@ -103,7 +130,7 @@ pub(super) enum Kind {
 }
 
 impl<'a> Value<'a> {
-    pub(super) fn kind(self) -> Kind {
+    pub(crate) fn kind(self) -> Kind {
         match self.raw.as_bytes().first() {
             Some(b'{') => Kind::Object,
             Some(b'[') => Kind::List,
@@ -114,12 +141,12 @@ impl<'a> Value<'a> {
     }
 
     /// The text that it is written as.
-    pub(super) fn raw(self) -> &'a str {
+    pub(crate) fn raw(self) -> &'a str {
         self.raw
     }
 
     /// Keeps a fault at this value.
-    pub(super) fn report(self, fault: Fault) {
+    pub(crate) fn report(self, fault: Fault) {
         let Reader { file, text, faults } = self.reader;
         // It is a part of the text, so its beginning is at or after that of the text.
         let start = (self.raw.as_ptr() as usize).saturating_sub(text.as_ptr() as usize);
@@ -129,7 +156,7 @@ impl<'a> Value<'a> {
     }
 
     /// Reports that it is something else than it must be.
-    pub(super) fn mistyped(self, title: &str, wanted: &str) {
+    pub(crate) fn mistyped(self, title: &str, wanted: &str) {
         let found = match self.kind() {
             Kind::Object => "an object",
             Kind::List => "a list",
@@ -142,7 +169,7 @@ impl<'a> Value<'a> {
     }
 
     /// The members, when it is an object. `title` is what faults call it, such as `an event`.
-    pub(super) fn object(self, title: &str) -> Option<Object<'a>> {
+    pub(crate) fn object(self, title: &str) -> Option<Object<'a>> {
         if self.kind() != Kind::Object {
             self.mistyped(title, "an object");
             return None;
@@ -161,7 +188,7 @@ impl<'a> Value<'a> {
     }
 
     /// The values, when it is a list.
-    pub(super) fn list(self, title: &str) -> Option<Vec<Value<'a>>> {
+    pub(crate) fn list(self, title: &str) -> Option<Vec<Value<'a>>> {
         if self.kind() != Kind::List {
             self.mistyped(title, "a list");
             return None;
@@ -170,12 +197,12 @@ impl<'a> Value<'a> {
     }
 
     /// The values of a list, or the one value that it is.
-    pub(super) fn one_or_many(self) -> Vec<Value<'a>> {
+    pub(crate) fn one_or_many(self) -> Vec<Value<'a>> {
         if self.kind() == Kind::List { self.items() } else { vec![self] }
     }
 
     /// What it says, when it is a string.
-    pub(super) fn string(self, title: &str) -> Option<String> {
+    pub(crate) fn string(self, title: &str) -> Option<String> {
         if self.kind() != Kind::Text {
             self.mistyped(title, "a string");
             return None;
@@ -192,7 +219,7 @@ impl<'a> Value<'a> {
     }
 
     /// The whole number that it is, when it is one of at least 1.
-    pub(super) fn count(self, title: &str) -> Option<u32> {
+    pub(crate) fn count(self, title: &str) -> Option<u32> {
         let count = self.raw.parse().ok().filter(|count| *count > 0);
         if count.is_none() {
             self.mistyped(title, "a whole number of at least 1");
@@ -210,43 +237,43 @@ impl<'a> Value<'a> {
 }
 
 /// An object, as it stands in the file.
-pub(super) struct Object<'a> {
+pub(crate) struct Object<'a> {
     title: String,
     whole: Value<'a>,
     members: Vec<Member<'a>>,
 }
 
 /// A member of an object.
-pub(super) struct Member<'a> {
-    pub(super) name: String,
+pub(crate) struct Member<'a> {
+    pub(crate) name: String,
     /// Its name in the file.
-    pub(super) at: Value<'a>,
-    pub(super) value: Value<'a>,
+    pub(crate) at: Value<'a>,
+    pub(crate) value: Value<'a>,
 }
 
 impl<'a> Object<'a> {
     /// The member of that name.
-    pub(super) fn get(&self, name: &str) -> Option<Value<'a>> {
+    pub(crate) fn get(&self, name: &str) -> Option<Value<'a>> {
         self.members.iter().find(|member| member.name == name).map(|member| member.value)
     }
 
     /// The members, in the order of the file.
-    pub(super) fn members(&self) -> &[Member<'a>] {
+    pub(crate) fn members(&self) -> &[Member<'a>] {
         &self.members
     }
 
     /// What faults call it.
-    pub(super) fn title(&self) -> &str {
+    pub(crate) fn title(&self) -> &str {
         &self.title
     }
 
     /// Keeps a fault at the object.
-    pub(super) fn report(&self, fault: Fault) {
+    pub(crate) fn report(&self, fault: Fault) {
         self.whole.report(fault);
     }
 
     /// Refuses every member that is not among `known`.
-    pub(super) fn only(&self, known: &[&str]) {
+    pub(crate) fn only(&self, known: &[&str]) {
         for member in self.members.iter().filter(|member| !known.contains(&member.name.as_str())) {
             let fault = Fault::new(format!("{} has no `{}`", self.title, member.name));
             let fault = match nearest(&member.name, known.iter().copied()) {
@@ -258,7 +285,7 @@ impl<'a> Object<'a> {
     }
 
     /// The string under `name`, which cannot be left out.
-    pub(super) fn required(&self, name: &str) -> Option<String> {
+    pub(crate) fn required(&self, name: &str) -> Option<String> {
         match self.get(name) {
             Some(value) => value.string(&format!("`{name}` of {}", self.title)),
             None => {

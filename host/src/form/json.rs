@@ -13,13 +13,13 @@ const WIDTH: usize = 110;
 const DEPTH_MAX: usize = 128;
 
 /// The text without what is blank between its parts.
-pub(super) fn compact(json: &str) -> String {
+pub(crate) fn compact(json: &str) -> String {
     let mut outside = Outside::default();
     json.chars().filter(|&c| !outside.next(c) || !c.is_ascii_whitespace()).collect()
 }
 
 /// The object or list that `bytes` are, in its compact form; `None` when they are something else.
-pub(super) fn document(bytes: &[u8]) -> Option<String> {
+pub(crate) fn document(bytes: &[u8]) -> Option<String> {
     let text = str::from_utf8(bytes).ok()?;
     if !text.trim_ascii_start().starts_with(['{', '[']) || depth(text) > DEPTH_MAX {
         return None;
@@ -28,13 +28,13 @@ pub(super) fn document(bytes: &[u8]) -> Option<String> {
 }
 
 /// The members of an object: the name as it stands in the text, and the value.
-pub(super) fn members(json: &str) -> Vec<(&str, &str)> {
+pub(crate) fn members(json: &str) -> Vec<(&str, &str)> {
     let members: Members<'_> = serde_json::from_str(json).unwrap_or_default();
     members.0.into_iter().map(|(name, value)| (name.get(), value.get())).collect()
 }
 
 /// The values of a list.
-pub(super) fn items(json: &str) -> Vec<&str> {
+pub(crate) fn items(json: &str) -> Vec<&str> {
     let items: Vec<&RawValue> = serde_json::from_str(json).unwrap_or_default();
     items.into_iter().map(RawValue::get).collect()
 }

@@ -1,0 +1,151 @@
+//! The client of a running host's admin listener, for the verbs that operate it.
+//!
+//! Plain HTTP on purpose: the listener has no TLS and is for private networks. What a host refuses (problem details, RFC
+//! 9457) becomes a [`Failure`] that says the same. Bounded: 5 s to connect, 40 s a request, 128 MiB an answer.
+
+use std::time::Duration;
+
+use clap::Args;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use ureq::http::StatusCode;
+
+use super::Failure;
+
+/// How long a host may take to take a connection.
+const CONNECT: Duration = Duration::from_secs(5);
+/// How long a request may take: longer than a host waits for its broker.
+const REQUEST: Duration = Duration::from_secs(40);
+/// The largest answer: a page of events, each byte of them written with six characters.
+const ANSWER_BYTES_MAX: u64 = 128 << 20;
+
+/// Which host.
+#[derive(Clone, Debug, Args)]
+pub(super) struct AdminArg {
+    /// The host: where it serves operators, as its own --admin says
+    #[arg(long, env = "FNHOST_ADMIN", value_name = "HOST:PORT", default_value = "127.0.0.1:9090", value_parser = address)]
+    pub(super) admin: String,
+}
+
+fn address(text: &str) -> Result<String, String> {
+    let legal = |host: &str| !host.is_empty() && !host.contains(['/', '@', '?', '#', ' ']);
+    match text.rsplit_once(':') {
+        Some((host, port)) if legal(host) && port.parse::<u16>().is_ok() => Ok(text.to_owned()),
+        _ => Err("it is to be HOST:PORT, such as 127.0.0.1:9090".to_owned()),
+    }
+}
+
+/// Asks one host.
+pub(super) struct Client {
+    agent: ureq::Agent,
+    admin: String,
+}
+
+/// What a host answered.
+pub(super) struct Answer {
+    /// The status.
+    pub(super) status: StatusCode,
+    body: String,
+    admin: String,
+}
+
+/// What a host refuses with, as far as it is printed.
+#[derive(Debug, Deserialize)]
+struct Problem {
+    title: String,
+    detail: Option<String>,
+}
+
+impl Client {
+    /// A client of the host at `arg`. Asks nothing yet.
+    pub(super) fn new(arg: &AdminArg) -> Self {
+        let config = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            // A host is near; the environment's proxies are for what is not.
+            .proxy(None)
+            .max_redirects(0)
+            .timeout_connect(Some(CONNECT))
+            .timeout_global(Some(REQUEST))
+            .user_agent(concat!("fnhost/", env!("CARGO_PKG_VERSION")))
+            .build();
+        Self { agent: config.into(), admin: arg.admin.clone() }
+    }
+
+    /// Gets a path with these parameters.
+    pub(super) fn get(&self, path: &str, parameters: &[(&str, &str)]) -> Result<Answer, Failure> {
+        let request = self.agent.get(self.url(path)).query_pairs(parameters.iter().copied());
+        self.answer(request.call())
+    }
+
+    /// Posts JSON to a path.
+    pub(super) fn post(&self, path: &str, json: &str) -> Result<Answer, Failure> {
+        let request = self.agent.post(self.url(path)).header("content-type", "application/json");
+        self.answer(request.send(json))
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.admin)
+    }
+
+    fn answer(&self, answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Result<Answer, Failure> {
+        let read = answer.and_then(|mut answer| {
+            let body = answer.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_string()?;
+            Ok(Answer { status: answer.status(), body, admin: self.admin.clone() })
+        });
+        read.map_err(|error| {
+            let error = match error {
+                ureq::Error::Io(error) => anyhow::Error::from(error),
+                error => error.into(),
+            };
+            let hint =
+                "is it running (fnhost run APP)? --admin HOST:PORT, or FNHOST_ADMIN, is where it serves operators";
+            Failure::fault(error.context(format!("no host answers at {}", self.admin))).hint(hint)
+        })
+    }
+}
+
+impl Answer {
+    /// What it says, if it is a good one.
+    ///
+    /// # Errors
+    /// What the host refuses; or that this is none.
+    pub(super) fn good<T: DeserializeOwned>(&self) -> Result<T, Failure> {
+        if !self.status.is_success() {
+            return Err(self.refused());
+        }
+        self.read()
+    }
+
+    /// What it says, whatever its status.
+    pub(super) fn read<T: DeserializeOwned>(&self) -> Result<T, Failure> {
+        serde_json::from_str(&self.body).map_err(|error| {
+            self.stranger().unwrap_or_else(|| {
+                Failure::fault(anyhow::Error::from(error).context("the host's answer cannot be read"))
+                    .hint("are the host and this command of one version? fnhost --version")
+            })
+        })
+    }
+
+    /// Why the host has not done it.
+    pub(super) fn refused(&self) -> Failure {
+        let Ok(Problem { title, detail }) = serde_json::from_str(&self.body) else {
+            return self
+                .stranger()
+                .unwrap_or_else(|| Failure::fault(anyhow::anyhow!("the host answers {}", self.status)));
+        };
+        let failure = Failure::fault(anyhow::anyhow!("{title}"));
+        match detail {
+            Some(detail) => failure.hint(detail),
+            None => failure,
+        }
+    }
+
+    /// Somebody else answers there, when it is no JSON at all.
+    fn stranger(&self) -> Option<Failure> {
+        let stranger = serde_json::from_str::<serde::de::IgnoredAny>(&self.body).is_err();
+        stranger.then(|| {
+            Failure::fault(anyhow::anyhow!("what answers at {} is no fnhost host", self.admin))
+                .hint("--admin HOST:PORT, or FNHOST_ADMIN, is where a host serves operators")
+        })
+    }
+}

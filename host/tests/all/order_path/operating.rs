@@ -1,0 +1,135 @@
+//! The verbs that operate a running host: its status, and its topics' events read and sent.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use super::hosts::Host;
+use super::orders::{bad_order, order, order_event, place};
+use super::world::{FNHOST, World, bounded, fnhost};
+
+/// The binary's exit code, stdout and stderr, with what it is given on stdin.
+fn with_stdin(arguments: &[&str], stdin: &str) -> (i32, String, String) {
+    let mut child = Command::new(FNHOST)
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(stdin.as_bytes()).unwrap();
+    let pid = child.id().to_string();
+    let output = bounded(&pid, || child.wait_with_output().unwrap());
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr))
+}
+
+fn documents(lines: &str) -> Vec<Value> {
+    lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn an_operator_sees_whether_the_host_is_ready_follows_a_topic_and_sends_what_was_printed_again() {
+    let Some(world) = World::new() else { return };
+    let host = Host::start(&world, &[]).ready();
+    let (code, out, err) = fnhost(&["status", "--admin", &host.admin]);
+    assert_eq!((code, err.as_str()), (0, ""), "{out}");
+    assert!(out.starts_with("fulfilment is ready\n"), "{out}");
+    for function in ["inventory", "notification", "shipper", "warehouse"] {
+        assert!(out.lines().any(|line| line.starts_with(function) && line.contains("6 of 6")), "{function}: {out}");
+    }
+    let (_, out, _) = fnhost(&["status", "--admin", &host.admin, "--format", "json"]);
+    let status: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((&status["ready"], &status["app"]), (&true.into(), &"fulfilment".into()));
+
+    // Somebody follows before there is anything: what comes later is printed as it comes.
+    let mut following = Command::new(FNHOST)
+        .args(["events", "tail", "notification", "--follow", "--from", "earliest", "--full", "--admin", &host.admin])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(following.stdout.take().unwrap());
+    let ids: Vec<String> = (0..20).map(|number| place(&host.http, &order(number))).collect();
+    let bad = place(&host.http, &bad_order(20));
+    world.await_shipped(&ids);
+    let pid = following.id().to_string();
+    bounded(&pid, || {
+        for _ in 0..2 * ids.len() {
+            let mut line = String::new();
+            lines.read_line(&mut line).unwrap();
+            assert!(ids.iter().any(|id| line.contains(&format!("  {id}  {{"))), "{line}");
+        }
+    });
+    Command::new("kill").args(["-INT", &pid]).status().unwrap();
+    let ended = bounded(&pid, || following.wait().unwrap());
+    assert_eq!(ended.code(), Some(0));
+    let mut rest = String::new();
+    lines.read_to_string(&mut rest).unwrap();
+    assert_eq!(rest, "");
+
+    // One key of many, and the error event.
+    let tail =
+        |more: &[&str]| fnhost(&[&["events", "tail", "--admin", &host.admin, "--format", "json"], more].concat());
+    let (code, out, err) = tail(&["order-received", "--key", &ids[7]]);
+    assert_eq!((code, err.as_str()), (0, ""));
+    let [one] = documents(&out).try_into().unwrap_or_else(|many| panic!("{many:?}"));
+    assert_eq!((one["key"].as_str(), &one["value"]["subject"]), (Some(&*ids[7]), &one["key"]));
+    let errors = documents(&tail(&["error"]).1);
+    assert_eq!(errors.iter().map(|event| event["key"].as_str()).collect::<Vec<_>>(), [Some(&*bad)]);
+    assert_eq!(documents(&tail(&["order-received"]).1).len(), 21);
+    assert_eq!(documents(&tail(&["order-received", "--limit", "5"]).1).len(), 5);
+    assert_eq!(documents(&tail(&["fulfilment.inventory.order-received.state", "--limit", "2"]).1).len(), 2);
+
+    // What was printed is taken again: the same order a second time has no effect, a new one has its own.
+    let (code, sent, err) = with_stdin(&["events", "send", "order-received", "-", "--admin", &host.admin], &out);
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert!(sent.starts_with(&format!("order-received  {}@", one["partition"])), "{sent}");
+    let new = order_event("by-hand").to_string();
+    let more = ["--header", "from=by hand", "--format", "json", "--admin", &host.admin];
+    let (code, sent, err) = with_stdin(&[&["events", "send", "order-received", "-"], &more[..]].concat(), &new);
+    assert_eq!((code, err.as_str()), (0, ""));
+    let sent: Value = serde_json::from_str(&sent).unwrap();
+    world.await_shipped(&["by-hand".to_owned()]);
+    let from = format!("{}:{}", sent["partition"], sent["offset"]);
+    let (_, out, _) = tail(&["order-received", "--key", "by-hand", "--from", &from]);
+    assert_eq!(documents(&out)[0]["headers"], serde_json::json!([{ "name": "from", "value": "by hand" }]));
+    let shipped = world.shipped();
+    assert_eq!((shipped[&ids[7]], shipped["by-hand"], shipped.len()), (1, 1, 21));
+
+    wrong_things_are_told(&host);
+    assert_eq!(host.terminate().0, 0);
+}
+
+fn wrong_things_are_told(host: &Host) {
+    let admin = ["--admin", &host.admin];
+    let (code, out, err) = fnhost(&[&["events", "tail", "order-recieved"], &admin[..]].concat());
+    assert_eq!((code, out.as_str()), (1, ""));
+    assert_eq!(err, "error: the app has no such topic\n\nhint: did you mean `order-received`?\n");
+    let (code, _, err) =
+        with_stdin(&[&["events", "send", "order-received", "-"], &admin[..]].concat(), "{ \"valeu\": 1 }");
+    assert_eq!(code, 1);
+    assert!(err.contains("--> stdin:1:3") && err.contains("did you mean `value`?"), "{err}");
+    let (code, _, err) = fnhost(&["status", "--admin", &host.http]);
+    assert_eq!(code, 1);
+    assert!(err.starts_with("error: nothing is served at this path"), "{err}");
+}
+
+#[test]
+fn a_host_that_is_not_there_is_asked_for_by_its_address() {
+    for verb in [&["status"][..], &["events", "tail", "orders"]] {
+        let (code, out, err) = fnhost(&[verb, &["--admin", "127.0.0.1:1"]].concat());
+        assert_eq!((code, out.as_str()), (1, ""));
+        insta::allow_duplicates! {
+            insta::assert_snapshot!(err, @r"
+            error: no host answers at 127.0.0.1:1
+              caused by: Connection refused (os error 111)
+
+            hint: is it running (fnhost run APP)? --admin HOST:PORT, or FNHOST_ADMIN, is where it serves operators
+            ");
+        }
+    }
+    let (code, _, err) = fnhost(&["status", "--admin", "http://localhost:9090/"]);
+    assert_eq!(code, 2);
+    assert!(err.contains("it is to be HOST:PORT, such as 127.0.0.1:9090"), "{err}");
+}
