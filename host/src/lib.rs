@@ -5,7 +5,7 @@
 //! - [`app`]: what is to run, from `app.toml`.
 //! - [`event`]: the types that cross module borders; [`invocation`]: the one between worker and sandbox.
 //! - [`ingress`]: HTTP requests become events.
-//! - [`broker`]: the seam to what holds topics, and Apache Kafka behind it.
+//! - [`broker`]: the seam to what holds topics, and behind it Apache Kafka, or one file.
 //! - [`worker`]: one thread, one membership, its partitions: poll, handle, commit.
 //! - [`sandbox`]: a component in a fresh instance for every event.
 //! - [`deploy`]: which version of each function is active.
