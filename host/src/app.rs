@@ -4,7 +4,7 @@
 //! Schemas. Everything here is read once at start and never changes.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -65,11 +65,26 @@ impl App {
         self.functions.iter().flat_map(inputs).collect()
     }
 
+    /// What was made of the app's sources.
+    pub fn build_folder(&self) -> PathBuf {
+        self.root.join("build")
+    }
+
     /// The file that holds a function's component: what `fnhost build` makes of a crate, or the file itself.
     pub fn component_file(&self, function: &Function) -> PathBuf {
         match &function.source {
-            Source::Crate(_) => self.root.join("build").join(&function.name).with_extension("wasm"),
+            Source::Crate(_) => self.build_folder().join(&function.name).with_extension("wasm"),
             Source::Component(file) => file.clone(),
+        }
+    }
+
+    /// The folder of a function's own: that of its crate. For a component file, and for a crate beside `app.toml` itself,
+    /// it is the one there that has the function's name.
+    pub fn function_folder(&self, function: &Function) -> PathBuf {
+        let parts = |path: &Path| path.components().filter(|part| *part != Component::CurDir).collect::<PathBuf>();
+        match &function.source {
+            Source::Crate(folder) if parts(folder) != parts(&self.root) => folder.clone(),
+            Source::Crate(_) | Source::Component(_) => self.root.join(&function.name),
         }
     }
 

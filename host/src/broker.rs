@@ -268,6 +268,9 @@ pub enum CommitError {
         #[source]
         cause: Cause,
     },
+    /// Somebody has to look: no transaction of this member will ever be taken, such as [`Error::Denied`].
+    #[error(transparent)]
+    Broken(Error),
 }
 
 /// What one partition held.

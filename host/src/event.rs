@@ -61,9 +61,13 @@ pub struct Event {
 impl Event {
     /// What the record's parts weigh, in bytes: key, value, header names and values.
     pub fn size_bytes(&self) -> usize {
-        let headers: usize = self.headers.iter().map(|h| h.name.len() + h.value.as_ref().map_or(0, Vec::len)).sum();
-        self.key.as_ref().map_or(0, Vec::len) + self.value.as_ref().map_or(0, Vec::len) + headers
+        size_bytes(self.key.as_deref(), self.value.as_deref(), &self.headers)
     }
+}
+
+fn size_bytes(key: Option<&[u8]>, value: Option<&[u8]>, headers: &[Header]) -> usize {
+    let headers: usize = headers.iter().map(|h| h.name.len() + h.value.as_ref().map_or(0, Vec::len)).sum();
+    key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len) + headers
 }
 
 /// One record to be written, in a transaction or by a publisher.
@@ -79,6 +83,13 @@ pub struct Record {
     pub value: Option<Vec<u8>>,
     /// In this order.
     pub headers: Vec<Header>,
+}
+
+impl Record {
+    /// What the record's parts weigh, in bytes: key, value, header names and values.
+    pub fn size_bytes(&self) -> usize {
+        size_bytes(self.key.as_deref(), self.value.as_deref(), &self.headers)
+    }
 }
 
 /// One record that a function returned.
@@ -97,6 +108,13 @@ pub struct Output {
 /// One change of a function's state: the key, and its new value or `None` for a deletion.
 pub type Change = (Vec<u8>, Option<Vec<u8>>);
 
+impl Output {
+    /// What the record's parts weigh, in bytes: key, value, header names and values.
+    pub fn size_bytes(&self) -> usize {
+        size_bytes(self.key.as_deref(), self.value.as_deref(), &self.headers)
+    }
+}
+
 /// What an invocation that completed wants to be visible.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Effects {
@@ -104,6 +122,16 @@ pub struct Effects {
     pub outputs: Vec<Output>,
     /// What to change in the function's state, ordered by key, one change a key.
     pub changes: Vec<Change>,
+}
+
+impl Effects {
+    /// What all of it weighs, in bytes.
+    pub fn size_bytes(&self) -> usize {
+        let outputs: usize = self.outputs.iter().map(Output::size_bytes).sum();
+        let changes: usize =
+            self.changes.iter().map(|(key, value)| key.len() + value.as_ref().map_or(0, Vec::len)).sum();
+        outputs + changes
+    }
 }
 
 /// What an invocation did.

@@ -8,6 +8,7 @@
 //! - [`broker`]: the seam to what holds topics, and behind it Apache Kafka, or one file.
 //! - [`worker`]: one thread, one membership, its partitions: poll, handle, commit.
 //! - [`sandbox`]: a component in a fresh instance for every event.
+//! - [`scenario`]: functions without a broker: what becomes of events, held against what is expected.
 //! - [`deploy`]: which version of each function is active.
 //! - [`admin`]: health, metrics and functions over HTTP, for operators.
 //! - [`cli`] and [`config`]: the command line, and everything that is read from the environment.
@@ -22,4 +23,5 @@ pub mod event;
 pub mod ingress;
 pub mod invocation;
 pub mod sandbox;
+pub mod scenario;
 pub mod worker;

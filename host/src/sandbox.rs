@@ -141,6 +141,16 @@ impl Sandbox {
     /// # Errors
     /// [`LoadError`] when it cannot be read, or is no function.
     pub fn load_file(self: &Arc<Self>, path: &Path) -> Result<Version, LoadError> {
+        self.load(&self.read(path)?)
+    }
+
+    /// Whether loading the file will compile it, for all that can be told without doing so.
+    pub fn must_compile(&self, path: &Path) -> bool {
+        let Ok(wasm) = self.read(path) else { return false };
+        self.check_form(&wasm).is_ok() && self.cache.as_ref().is_none_or(|cache| !cache.has(Digest::of(&wasm)))
+    }
+
+    fn read(&self, path: &Path) -> Result<Vec<u8>, LoadError> {
         let unreadable = |cause: io::Error| match cause.kind() {
             io::ErrorKind::NotFound => LoadError::NotThere { path: path.to_owned() },
             _ => LoadError::Unreadable { path: path.to_owned(), cause },
@@ -154,7 +164,7 @@ impl Sandbox {
         // It may have grown since.
         let bytes_max = u64::try_from(self.component_bytes_max).unwrap_or(u64::MAX).saturating_add(1);
         File::open(path).and_then(|file| file.take(bytes_max).read_to_end(&mut wasm)).map_err(unreadable)?;
-        self.load(&wasm)
+        Ok(wasm)
     }
 
     fn check_size(&self, bytes: u64) -> Result<(), LoadError> {

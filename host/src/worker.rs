@@ -22,6 +22,7 @@ use self::plan::Plan;
 use self::restore::{CACHE_AGE_MAX, Restore};
 use self::settle::Settle;
 use self::state::Store;
+use self::tap::Tap;
 use self::transaction::Origin;
 use self::verdict::Verdict;
 use crate::admin::metrics::{self, Metrics, TransactionResult};
@@ -36,6 +37,7 @@ pub mod plan;
 pub mod restore;
 pub mod settle;
 pub mod state;
+pub mod tap;
 pub mod thread;
 pub mod transaction;
 pub mod verdict;
@@ -77,6 +79,8 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
     /// Where this worker's state is shown.
     pub status: WorkerStatus,
+    /// Told of what is committed, if anybody looks on.
+    pub tap: Option<Arc<dyn Tap>>,
 }
 
 /// Why a membership ended.
@@ -206,12 +210,9 @@ impl Worker {
         if self.restore.is_empty() {
             self.restore_began = now;
         }
+        self.drop_aged(now);
         for (partition, position) in positions {
-            let aged = self.left_at.get(&partition).is_none_or(|left| now.saturating_sub(*left) > CACHE_AGE_MAX);
             for (function, changelog) in self.parts.plan.states(&partition) {
-                if aged {
-                    self.stores.remove(&(function, partition.clone()));
-                }
                 self.restore.add(partition.clone(), function, changelog);
             }
             self.unrestored.insert(partition.clone());
@@ -222,6 +223,13 @@ impl Worker {
         // With nothing to own there is nothing to restore: it stands by.
         self.parts.status.set_phase(if self.owned.is_empty() { Phase::Running } else { Phase::Restoring });
         self.parts.status.set_partitions(self.owned.keys().cloned());
+    }
+
+    /// Drops the stores that have been away for too long to be caches.
+    fn drop_aged(&mut self, now: Duration) {
+        let (owned, left_at) = (&self.owned, &mut self.left_at);
+        left_at.retain(|partition, left| owned.contains_key(partition) || now.saturating_sub(*left) <= CACHE_AGE_MAX);
+        self.stores.retain(|(_, partition), _| owned.contains_key(partition) || left_at.contains_key(partition));
     }
 
     fn forget(&mut self, partitions: &[Partition], lost: bool) {
@@ -303,6 +311,9 @@ impl Worker {
             match self.commit(&transaction) {
                 Ok(committed) => {
                     self.applied(&events, &handled, &committed);
+                    if let Some(tap) = &self.parts.tap {
+                        tap.passed(tap::passed(&plan, &events, &handled, &transaction, &built.origins));
+                    }
                     self.put_back(events, handled.events);
                     return self.hold();
                 }
@@ -333,6 +344,7 @@ impl Worker {
                     }
                 }
                 Err(CommitError::Over { cause } | CommitError::Again { cause }) => return Err(Ended::Rejoin(cause)),
+                Err(CommitError::Broken(error)) => return Err(Ended::Broken(error)),
             }
         }
     }
@@ -482,6 +494,7 @@ impl Worker {
     /// Moves one idle partition's position past what is no event: transaction markers and undone records.
     fn settle_one(&mut self) -> Result<(), Ended> {
         let now = self.parts.clock.now();
+        self.drop_aged(now);
         let Some(partition) = self.settle.next(now) else { return Ok(()) };
         let Some(Some(next)) = self.owned.get(&partition).copied() else { return Ok(()) };
         let transaction = match settle::end(self.parts.broker.as_ref(), &partition, next) {
@@ -503,6 +516,7 @@ impl Worker {
                 Ok(())
             }
             Err(CommitError::Over { cause }) => Err(Ended::Rejoin(cause)),
+            Err(CommitError::Broken(error)) => Err(Ended::Broken(error)),
             // It was only tidying: the next time will do.
             Err(CommitError::Again { .. } | CommitError::Stale { .. } | CommitError::Refused { .. }) => {
                 self.settle.put_off(partition);
@@ -527,6 +541,6 @@ fn sort_result(result: &Result<Committed, CommitError>) -> TransactionResult {
         Err(CommitError::Again { .. }) => TransactionResult::Again,
         Err(CommitError::Stale { .. }) => TransactionResult::Stale,
         Err(CommitError::Refused { .. }) => TransactionResult::Refused,
-        Err(CommitError::Over { .. }) => TransactionResult::Over,
+        Err(CommitError::Over { .. } | CommitError::Broken(_)) => TransactionResult::Over,
     }
 }

@@ -118,9 +118,14 @@ impl Status {
         WorkerStatus(worker)
     }
 
-    /// Whether the broker answered when it was last asked.
+    /// Notes whether the broker answered when it was asked.
     pub fn set_broker_reachable(&self, reachable: bool) {
         self.broker_reachable.store(reachable, Ordering::Relaxed);
+    }
+
+    /// Whether the broker answered when it was last asked.
+    pub fn is_broker_reachable(&self) -> bool {
+        self.broker_reachable.load(Ordering::Relaxed)
     }
 
     /// The host is about to end: not ready from now on, and workers may end.
@@ -158,7 +163,7 @@ impl Status {
         if self.draining.load(Ordering::Relaxed) {
             reasons.push(Reason::of_host("the host is draining"));
         }
-        if !self.broker_reachable.load(Ordering::Relaxed) {
+        if !self.is_broker_reachable() {
             reasons.push(Reason::of_host("the broker is away"));
         }
         let workers = lock(&self.workers);

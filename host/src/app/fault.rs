@@ -16,7 +16,7 @@ pub struct Fault {
     pub message: String,
     /// Where.
     pub place: Option<Box<Place>>,
-    /// A word or two beside the underlining.
+    /// A word or two beside the underlining, or behind what else there is.
     pub note: Option<String>,
     /// What mends it.
     pub hint: Option<String>,
@@ -73,6 +73,13 @@ impl Place {
     pub fn new(file: &Path, text: &str, span: Range<usize>) -> Self {
         Self { file: file.to_path_buf(), spot: Some(Spot::new(text, span)) }
     }
+
+    /// Where `text`, which `file` holds, is no JSON.
+    pub fn of_json(file: &Path, text: &str, error: &serde_json::Error) -> Self {
+        let before: usize = text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();
+        let start = before + error.column().saturating_sub(1);
+        Self::new(file, text, start..start + 1)
+    }
 }
 
 impl Fault {
@@ -102,13 +109,16 @@ impl Fault {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "error: {}", self.message)?;
-        match self.place.as_deref() {
-            Some(Place { file, spot: Some(spot) }) => spot.fmt(f, file, self.note.as_deref())?,
-            Some(Place { file, spot: None }) => write!(f, "\n --> {}", file.display())?,
-            None => {}
+        let Self { message, place, note, hint } = self;
+        write!(f, "error: {message}")?;
+        match (place.as_deref(), note) {
+            (Some(Place { file, spot: Some(spot) }), note) => spot.fmt(f, file, note.as_deref())?,
+            (Some(Place { file, spot: None }), None) => write!(f, "\n --> {}", file.display())?,
+            (Some(Place { file, spot: None }), Some(note)) => write!(f, "\n --> {}: {note}", file.display())?,
+            (None, Some(note)) => write!(f, ": {note}")?,
+            (None, None) => {}
         }
-        match &self.hint {
+        match hint {
             Some(hint) => write!(f, "\n\nhint: {hint}"),
             None => Ok(()),
         }
@@ -171,6 +181,22 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
     let far = (name.chars().count() / 3).max(1);
     let near = known.into_iter().map(|k| (strsim::damerau_levenshtein(name, k), k)).filter(|(d, _)| *d <= far);
     near.min_by_key(|(distance, _)| *distance).map(|(_, known)| known)
+}
+
+/// A fault about a name that is not among `known`: with the nearest that is, or all of them, or `nothing`.
+pub fn undeclared(message: String, name: &str, known: &[&str], nothing: &str) -> Fault {
+    let fault = Fault::new(message);
+    match (nearest(name, known.iter().copied()), known) {
+        (Some(near), _) => fault.note(format!("did you mean `{near}`?")),
+        (None, []) => fault.note(nothing.to_owned()),
+        (None, known) if known.len() <= 12 => fault.note(format!("known: {}", listed(known))),
+        (None, _) => fault,
+    }
+}
+
+/// Names in backquotes, with commas.
+pub fn listed(names: &[&str]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
 /// The last character's border at or before `at`.

@@ -159,9 +159,7 @@ fn read(name: &str, path: &Path) -> Result<Value, Fault> {
     }
     let text = std::fs::read_to_string(path).map_err(cannot)?;
     let schema: Value = serde_json::from_str(&text).map_err(|error| {
-        let before: usize = text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();
-        let start = before + error.column().saturating_sub(1);
-        Fault::new(format!("schema `{name}` is no JSON: {error}")).at(Place::new(path, &text, start..start + 1))
+        Fault::new(format!("schema `{name}` is no JSON: {error}")).at(Place::of_json(path, &text, &error))
     })?;
     for (key, wanted) in [("$schema", DIALECT.to_owned()), ("$id", uri(name))] {
         if schema.get(key).is_some_and(|found| found.as_str() != Some(&wanted)) {

@@ -1,12 +1,14 @@
 //! `fnhost build`: each function's crate becomes a component in the app's `build` folder.
 //!
 //! The work is cargo's, in the crate's own workspace, so that its lock file, profile and flags hold; what cargo says
-//! goes to stderr as it is. A component appears in `build` whole or not at all, and one that is the same as before is
-//! left as it was. Functions whose source is a `.wasm` file are not touched.
+//! goes to stderr as it is. A component appears in `build` whole or not at all; of one that is the same as before, only
+//! the time is new. Functions whose source is a `.wasm` file are not touched.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
+use std::time::SystemTime;
 
 use anyhow::Context as _;
 use clap::Args;
@@ -44,7 +46,7 @@ pub(super) fn build_app(app: &App, out: &mut dyn Write) -> Result<(), Failure> {
         }
     }
     let built = cargo::build(packages.values())?;
-    let folder = app.root.join("build");
+    let folder = app.build_folder();
     std::fs::create_dir_all(&folder).with_context(|| format!("{} cannot be made", folder.display())).map_err(fault)?;
     let width = app.functions.iter().map(|f| f.name.len()).max().unwrap_or_default();
     for function in &app.functions {
@@ -65,12 +67,15 @@ pub(super) fn build_app(app: &App, out: &mut dyn Write) -> Result<(), Failure> {
 fn put(artefact: &Path, file: &Path) -> anyhow::Result<()> {
     let bytes = std::fs::read(artefact).with_context(|| format!("{} cannot be read", artefact.display()))?;
     if std::fs::read(file).is_ok_and(|there| there == bytes) {
+        // It is as new as its sources now, and whoever compares the two should see that. If not, nothing is lost.
+        File::options().append(true).open(file).and_then(|there| there.set_modified(SystemTime::now())).ok();
         return Ok(());
     }
     write_whole(&bytes, file).with_context(|| format!("{} cannot be written", file.display()))
 }
 
-fn write_whole(bytes: &[u8], file: &Path) -> io::Result<()> {
+/// Writes a file that appears whole or not at all.
+pub(super) fn write_whole(bytes: &[u8], file: &Path) -> io::Result<()> {
     let folder = file.parent().unwrap_or_else(|| Path::new("."));
     let mut new = tempfile::Builder::new();
     #[cfg(unix)]

@@ -10,11 +10,11 @@ use std::sync::Arc;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{AppArg, Failure, Format};
+use super::{AppArg, Failure, Format, components};
+use crate::app::Function;
 use crate::app::fault::{Fault, Faults};
 use crate::app::manifest::{self, Manifest};
 use crate::app::schemas::Schemas;
-use crate::app::{Function, Source};
 use crate::event::Digest;
 use crate::invocation::Handler;
 use crate::sandbox::{Options, Sandbox};
@@ -85,30 +85,9 @@ fn load_all(manifest: &Manifest, path: &Path, cache: Option<PathBuf>) -> Result<
 
 fn load(sandbox: &Arc<Sandbox>, manifest: &Manifest, function: &Arc<Function>, path: &Path) -> Result<Loaded, Fault> {
     let file = manifest.app.component_file(function);
-    let at = |fault: Fault| match manifest.sources.get(&function.name) {
-        Some(place) => fault.at(place.clone()),
-        None => fault,
-    };
-    let bytes = std::fs::metadata(&file).map(|meta| meta.len());
-    if bytes.is_err() && !file.exists() {
-        let fault = at(Fault::new(format!("function `{}` has no component yet", function.name)));
-        return Err(match &function.source {
-            Source::Crate(_) => {
-                let hint = format!("fnhost build {}", path.display());
-                fault.note(format!("{} is not there", file.display())).hint(hint)
-            }
-            Source::Component(_) => fault.note("this file is not there"),
-        });
-    }
-    let version = sandbox.load_file(&file).map_err(|error| {
-        let fault = at(Fault::new(format!("function `{}` does not load: {error}", function.name)));
-        let fault = fault.note(file.display().to_string());
-        match error.hint() {
-            Some(hint) => fault.hint(hint),
-            None => fault,
-        }
-    })?;
-    Ok(Loaded { function: Arc::clone(function), digest: version.digest(), bytes: bytes.unwrap_or_default(), file })
+    let version = components::load(sandbox, manifest, function, &format!("fnhost build {}", path.display()))?;
+    let bytes = std::fs::metadata(&file).map(|meta| meta.len()).unwrap_or_default();
+    Ok(Loaded { function: Arc::clone(function), digest: version.digest(), bytes, file })
 }
 
 /// A line a function; as comments when they follow an `app.toml`.
@@ -143,7 +122,8 @@ fn as_json(loaded: &[Loaded], manifest: &Manifest, explain: bool) -> Value {
     json
 }
 
-fn fault_as_json(fault: &Fault) -> Value {
+/// A fault, as a JSON document has it.
+pub(super) fn fault_as_json(fault: &Fault) -> Value {
     let spot = fault.place.as_ref().and_then(|place| place.spot.as_ref());
     json!({
         "message": fault.message,

@@ -70,6 +70,11 @@ impl Cache {
         }
     }
 
+    /// Whether there is a file for it, good or not.
+    pub(super) fn has(&self, digest: Digest) -> bool {
+        self.path(digest).exists()
+    }
+
     /// Keeps a component that was compiled from what `digest` names.
     pub(super) fn store(&self, digest: Digest, component: &Component) {
         let artefact = match component.serialize() {

@@ -1,8 +1,8 @@
 //! Handling a batch: events go in, verdicts come out, in the order of the events.
 //!
 //! Each event is handled by every function that reads its topic; each pair of event and function is one [`Work`] with one
-//! verdict. Later events of the batch see the state that earlier ones left. A batch that runs out of time stops between two
-//! events: what was not begun is handled in the next one. Nothing here talks to the broker.
+//! verdict. Later events of the batch see the state that earlier ones left. A batch that runs out of time, or whose effects
+//! are many bytes, stops between two events: what was not begun is handled in the next one. Nothing here talks to the broker.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -58,12 +58,15 @@ pub struct Handling<'a> {
 }
 
 impl Handling<'_> {
-    /// Handles `events` until they end or the batch's time does.
+    /// Handles `events` until they end, the batch's time does, or its effects are as many bytes as it may have.
     pub fn handle(&self, events: &[Event], stores: &mut Stores) -> Handled {
         let begun = self.clock.now();
+        let limits = self.plan.limits;
+        let mut effects_bytes = 0_usize;
         let mut handled = Handled::default();
         for (index, event) in events.iter().enumerate() {
-            if index > 0 && self.clock.now().saturating_sub(begun) >= self.plan.limits.time_max {
+            let is_late = self.clock.now().saturating_sub(begun) >= limits.time_max;
+            if index > 0 && (is_late || effects_bytes >= limits.effects_bytes_max) {
                 break;
             }
             let readers = self.plan.readers.get(&event.partition.topic).map_or(&[][..], Vec::as_slice);
@@ -77,6 +80,10 @@ impl Handling<'_> {
                         Some(failure) => Verdict::Fail { failure: failure.clone(), attempts: 1 },
                         None => self.attempt(planned, handler.as_ref(), event, store),
                     };
+                    effects_bytes = effects_bytes.saturating_add(match &verdict {
+                        Verdict::Apply(effects) => effects.size_bytes(),
+                        Verdict::Fail { .. } => event.size_bytes(),
+                    });
                     handled.works.push(self.work(index, *function, handler.digest(), verdict, store, origin));
                 }
             }

@@ -1,20 +1,38 @@
 //! The record on the error topic: the event that could not be processed, byte for byte, and why.
 //!
-//! A CloudEvent in structured mode, so that people read it with Kafka's console tools. Bytes that are UTF-8 stand as a
-//! string; others, and strings that JSON would blow up beyond it, as Base64: so an error event is never more than about
-//! 1.4 times its event. Its id derives from where the event lies and who failed it, so a repeated attempt gives the same.
+//! A CloudEvent in structured mode, so that people read it with Kafka's console tools. It is never more than about 1.4 times
+//! its event: what could make it larger is written shorter ([`original`]). Its key is the event's, so that what is said about
+//! one key stays in order; a key beyond [`KEY_BYTES_MAX`], which stands inside anyway, is hashed. Its id derives from where
+//! the event lies and who failed it, so a repeated attempt gives the same.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
+mod original;
+
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use self::original::Original;
 use crate::event::{Digest, Event, Failure, Header, Record};
 
 /// The layout of `data`. Raised when a field changes its meaning.
 const FORMAT: u32 = 1;
 /// Ids of error events derive from this. A change gives repeated error events new ids.
 const NAMESPACE: Uuid = Uuid::from_u128(0x6b1d_8f0e_52f7_4c7b_9d3a_1f0c_7e55_a0e1);
+
+/// A longer key of an event is not the key of its error event; the SHA-256 of it is, in hexadecimal digits.
+pub const KEY_BYTES_MAX: usize = 4096;
+/// A longer subject of an event is not the subject of its error event.
+const SUBJECT_BYTES_MAX: usize = 256;
+/// What a record costs in its batch beside key, value and headers: less than this.
+const RECORD_BYTES: usize = 256;
+
+/// Where error events go.
+#[derive(Clone, Debug)]
+pub struct ErrorTopic {
+    /// Its name.
+    pub name: std::sync::Arc<str>,
+    /// The largest record batch that it takes.
+    pub message_bytes_max: usize,
+}
 
 /// Who failed an event, and when.
 #[derive(Clone, Debug)]
@@ -61,69 +79,6 @@ struct Data<'a> {
     event: Original<'a>,
 }
 
-#[derive(Serialize)]
-struct Original<'a> {
-    topic: &'a str,
-    partition: i32,
-    offset: i64,
-    timestamp_ms: Option<u64>,
-    #[serde(flatten)]
-    key: Key<'a>,
-    headers: Vec<Named<'a>>,
-    #[serde(flatten)]
-    value: Value<'a>,
-}
-
-#[derive(Serialize)]
-enum Key<'a> {
-    #[serde(rename = "key")]
-    Text(Option<&'a str>),
-    #[serde(rename = "keyBase64")]
-    Bytes(String),
-}
-
-#[derive(Serialize)]
-enum Value<'a> {
-    #[serde(rename = "value")]
-    Text(Option<&'a str>),
-    #[serde(rename = "valueBase64")]
-    Bytes(String),
-}
-
-#[derive(Serialize)]
-struct Named<'a> {
-    name: &'a str,
-    #[serde(flatten)]
-    value: Value<'a>,
-}
-
-/// The text of some bytes when that is the better way to write them.
-fn text(bytes: &[u8]) -> Option<&str> {
-    let text = std::str::from_utf8(bytes).ok()?;
-    // JSON writes a control character with six bytes, Base64 any three bytes with four.
-    let blown_up = text.bytes().filter(|b| *b < 0x20 && !matches!(b, b'\n' | b'\r' | b'\t')).count();
-    let escaped = text.bytes().filter(|b| matches!(b, b'"' | b'\\' | b'\n' | b'\r' | b'\t')).count();
-    (5 * blown_up + escaped <= text.len() / 3 + 2).then_some(text)
-}
-
-impl<'a> Key<'a> {
-    fn of(bytes: Option<&'a [u8]>) -> Self {
-        match bytes {
-            None => Self::Text(None),
-            Some(bytes) => text(bytes).map_or_else(|| Self::Bytes(BASE64.encode(bytes)), |t| Self::Text(Some(t))),
-        }
-    }
-}
-
-impl<'a> Value<'a> {
-    fn of(bytes: Option<&'a [u8]>) -> Self {
-        match bytes {
-            None => Self::Text(None),
-            Some(bytes) => text(bytes).map_or_else(|| Self::Bytes(BASE64.encode(bytes)), |t| Self::Text(Some(t))),
-        }
-    }
-}
-
 /// The subject of an event that is a CloudEvent.
 fn subject(value: Option<&[u8]>) -> Option<String> {
     #[derive(Deserialize)]
@@ -131,18 +86,31 @@ fn subject(value: Option<&[u8]>) -> Option<String> {
         subject: Option<String>,
     }
     let parsed: Subject = serde_json::from_slice(value?).ok()?;
-    parsed.subject.filter(|subject| !subject.is_empty())
+    parsed.subject.filter(|subject| (1..=SUBJECT_BYTES_MAX).contains(&subject.len()))
 }
 
-/// The error event of an event.
+/// The error event of an event. When it would be too large for its topic, large parts of the event are left out of it.
 ///
 /// # Errors
 /// Never in practice: everything in it is a string or a number.
-pub fn record(
-    topic: &std::sync::Arc<str>,
+pub fn record(topic: &ErrorTopic, event: &Event, failure: &Failure, by: &Provenance<'_>) -> serde_json::Result<Record> {
+    let whole = written(topic, event, failure, by, Original::of(event))?;
+    if whole.size_bytes() + RECORD_BYTES <= topic.message_bytes_max {
+        return Ok(whole);
+    }
+    tracing::warn!(
+        partition = %event.partition, offset = event.offset, bytes = event.size_bytes(),
+        "an event is too large for an error event, which names its large parts by their hashes; the event itself stays where it lies",
+    );
+    written(topic, event, failure, by, Original::without(event))
+}
+
+fn written(
+    topic: &ErrorTopic,
     event: &Event,
     failure: &Failure,
     by: &Provenance<'_>,
+    original: Original<'_>,
 ) -> serde_json::Result<Record> {
     let place =
         format!("{}/{}/{}/{}/{}", by.app, by.function, event.partition.topic, event.partition.number, event.offset);
@@ -165,26 +133,18 @@ pub fn record(
             host: env!("CARGO_PKG_VERSION"),
             instance: by.instance,
             first_failed_at: time,
-            event: Original {
-                topic: &event.partition.topic,
-                partition: event.partition.number,
-                offset: event.offset,
-                timestamp_ms: event.timestamp_ms,
-                key: Key::of(event.key.as_deref()),
-                headers: event
-                    .headers
-                    .iter()
-                    .map(|h| Named { name: &h.name, value: Value::of(h.value.as_deref()) })
-                    .collect(),
-                value: Value::of(event.value.as_deref()),
-            },
+            event: original,
         },
     };
     let header = Header { name: "content-type".to_owned(), value: Some(b"application/cloudevents+json".to_vec()) };
+    let key = event.key.as_ref().map(|key| match key.len() {
+        ..=KEY_BYTES_MAX => key.clone(),
+        _ => Digest::of(key).hex().into_bytes(),
+    });
     Ok(Record {
-        topic: std::sync::Arc::clone(topic),
+        topic: std::sync::Arc::clone(&topic.name),
         partition: None,
-        key: event.key.clone(),
+        key,
         value: Some(serde_json::to_vec(&value)?),
         headers: vec![header],
     })
@@ -201,7 +161,6 @@ pub fn rfc3339(ms: u64) -> String {
 mod tests {
     use super::*;
     use crate::event::{Class, Partition};
-    use proptest::prelude::*;
 
     fn event(key: Option<&[u8]>, value: Option<&[u8]>) -> Event {
         Event {
@@ -214,7 +173,7 @@ mod tests {
         }
     }
 
-    fn written(event: &Event) -> serde_json::Value {
+    fn record_of(event: &Event, message_bytes_max: usize) -> Record {
         let by = Provenance {
             app: "fulfilment",
             function: "inventory",
@@ -224,9 +183,17 @@ mod tests {
             failed_at_ms: 1_795_230_001_500,
         };
         let failure = Failure::new(Class::Rejected, "no such product");
-        let record = record(&"error".into(), event, &failure, &by).unwrap();
+        record(&ErrorTopic { name: "error".into(), message_bytes_max }, event, &failure, &by).unwrap()
+    }
+
+    fn json(record: &Record) -> serde_json::Value {
+        serde_json::from_slice(record.value.as_deref().unwrap()).unwrap()
+    }
+
+    fn written(event: &Event) -> serde_json::Value {
+        let record = record_of(event, 2 << 20);
         assert_eq!(record.key, event.key);
-        serde_json::from_slice(&record.value.unwrap()).unwrap()
+        json(&record)
     }
 
     #[test]
@@ -251,18 +218,45 @@ mod tests {
         assert!(written(&event)["data"]["event"]["value"].is_null());
     }
 
-    proptest! {
-        #[test]
-        fn any_bytes_come_back_as_they_were_and_stay_small(value in prop::collection::vec(any::<u8>(), 0..600)) {
-            let json = written(&event(None, Some(&value)));
-            let original = &json["data"]["event"];
-            let back = match original.get("valueBase64") {
-                Some(encoded) => BASE64.decode(encoded.as_str().unwrap()).unwrap(),
-                None => original["value"].as_str().unwrap().as_bytes().to_vec(),
-            };
-            let limit = value.len() * 14 / 10 + 250;
-            prop_assert_eq!(back, value);
-            prop_assert!(serde_json::to_vec(original).unwrap().len() <= limit);
+    #[test]
+    fn the_largest_event_of_a_topic_fits_twice_its_size_whatever_is_in_it() {
+        const INPUT: usize = 1_048_588;
+        let large = |byte: u8| Some(vec![byte; INPUT - 100]);
+        let subject = format!(r#"{{"subject":"{}"}}"#, "s".repeat(INPUT - 200)).into_bytes();
+        let no_header = Header { name: String::new(), value: Some(Vec::new()) };
+        let bytes = |key, value| Event { key, value, ..event(None, None) };
+        let odd = [
+            bytes(large(0xff), None),
+            bytes(large(b'k'), None),
+            bytes(large(b'"'), None),
+            bytes(None, large(0)),
+            bytes(None, large(b'"')),
+            bytes(None, large(0x7f)),
+            bytes(None, Some(subject)),
+            Event { headers: vec![no_header; INPUT / 2 - 100], ..event(None, None) },
+        ];
+        for event in odd {
+            let record = record_of(&event, 2 * INPUT);
+            let json = json(&record);
+            assert!(json["data"]["event"].get("omitted").is_none(), "{} bytes", event.size_bytes());
+            assert!(record.size_bytes() + RECORD_BYTES <= 2 * INPUT);
         }
+    }
+
+    #[test]
+    fn an_event_too_large_for_its_error_event_is_named_by_its_hash() {
+        let record = record_of(&event(Some(b"k-1"), Some(&vec![b'x'; 100_000])), 50_000);
+        assert_eq!(record.key.as_deref(), Some(&b"k-1"[..]));
+        let original = &json(&record)["data"]["event"];
+        assert_eq!(original["omitted"][0]["bytes"], 100_000);
+        assert_eq!((original["key"].as_str(), original["offset"].as_i64()), (Some("k-1"), Some(41)));
+    }
+
+    #[test]
+    fn a_long_key_is_hashed_and_stands_inside() {
+        let key = vec![b'k'; KEY_BYTES_MAX + 1];
+        let record = record_of(&event(Some(&key), None), 2 << 20);
+        assert_eq!(record.key, Some(Digest::of(&key).hex().into_bytes()));
+        assert_eq!(json(&record)["data"]["event"]["key"].as_str().map(str::len), Some(key.len()));
     }
 }

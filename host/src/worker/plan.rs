@@ -7,6 +7,7 @@ use std::time::Duration;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
+use super::error_event::ErrorTopic;
 use crate::admin::metrics::FunctionMetrics;
 use crate::app::schemas::Schema;
 use crate::app::{App, Function};
@@ -45,13 +46,15 @@ pub struct BatchLimits {
     pub events_max: usize,
     /// Bytes of events.
     pub bytes_max: usize,
+    /// Bytes of outputs and state changes. The event that reaches it is the batch's last one.
+    pub effects_bytes_max: usize,
     /// Time spent in handlers and in waits before retries.
     pub time_max: Duration,
 }
 
 impl Default for BatchLimits {
     fn default() -> Self {
-        Self { events_max: 2000, bytes_max: 4 << 20, time_max: Duration::from_millis(500) }
+        Self { events_max: 2000, bytes_max: 4 << 20, effects_bytes_max: 16 << 20, time_max: Duration::from_millis(500) }
     }
 }
 
@@ -70,7 +73,7 @@ pub struct Plan {
     /// What values of an output topic are held against.
     pub schemas: BTreeMap<Arc<str>, Arc<Schema>>,
     /// Where error events go.
-    pub error_topic: Arc<str>,
+    pub error_topic: ErrorTopic,
     /// What bounds a batch.
     pub limits: BatchLimits,
 }
@@ -118,7 +121,7 @@ impl Plan {
             functions: planned,
             readers,
             schemas: outputs.filter_map(validated).collect(),
-            error_topic: App::ERROR_TOPIC.into(),
+            error_topic: error_topic(app),
             limits: parts.limits,
         }
     }
@@ -147,6 +150,12 @@ impl Plan {
             Some((*index, Partition::new(Arc::clone(changelog), partition.number)))
         })
     }
+}
+
+/// An app without functions has no error topic either, and no error events.
+fn error_topic(app: &App) -> ErrorTopic {
+    let bytes = app.topics.get(App::ERROR_TOPIC).map_or(u64::MAX, |spec| spec.message_bytes_max);
+    ErrorTopic { name: App::ERROR_TOPIC.into(), message_bytes_max: usize::try_from(bytes).unwrap_or(usize::MAX) }
 }
 
 fn seeds(secret: &[u8], function: &str) -> Hmac<Sha256> {

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
+mod new;
+
 const APP: &str = r#"name = "shop"
 
 [topics.orders]
@@ -22,7 +24,7 @@ fn app(manifest: &str) -> tempfile::TempDir {
 }
 
 /// The binary, with nothing of this process' environment but what finds programs.
-fn fnhost(folder: &Path, line: &str) -> Command {
+pub(crate) fn fnhost(folder: &Path, line: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_fnhost"));
     command.args(line.split_whitespace()).current_dir(folder);
     for (name, _) in std::env::vars_os() {
@@ -33,11 +35,11 @@ fn fnhost(folder: &Path, line: &str) -> Command {
     command
 }
 
-fn run(folder: &Path, line: &str) -> Output {
+pub(crate) fn run(folder: &Path, line: &str) -> Output {
     fnhost(folder, line).output().unwrap()
 }
 
-fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 

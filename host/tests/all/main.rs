@@ -16,4 +16,5 @@ mod kafka;
 mod manifest;
 mod order_path;
 mod sandbox;
+mod scenarios;
 mod schemas;

@@ -4,6 +4,7 @@
 //! customer of its topics would read it: committed records only.
 
 mod apps;
+mod compose;
 mod error_events;
 mod events;
 mod first_run;

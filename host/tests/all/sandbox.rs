@@ -20,6 +20,7 @@ mod isolation;
 mod load;
 mod log;
 mod outputs;
+mod standard;
 mod state;
 
 /// A sandbox for all tests.

@@ -9,11 +9,11 @@
 mod fingerprint;
 
 use fnhost_sdk::prelude::*;
-use order::{Carried, Order, check_subject, topic};
+use order::{Carried, Order, check, topic};
 
 fn handle(event: Event<'_, Carried<'_>>, context: &mut Context<'_>) -> Outcome {
     let order = &event.data.order;
-    check_subject(&event, order)?;
+    check(&event, topic::RECEIVED, order)?;
 
     let fingerprint = fingerprint::of(order.json());
     match context.state.get(order.id.as_bytes()) {

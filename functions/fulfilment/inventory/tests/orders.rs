@@ -163,6 +163,15 @@ fn an_event_about_another_order_is_rejected() {
 }
 
 #[test]
+fn an_event_of_another_type_is_rejected() {
+    let received = received("e-1", "o-1", &one_mask("o-1"));
+    assert_eq!(
+        reason(bench().handle(received.replace("order-received", "order-cancelled"))),
+        "the event is of type `ppe4peeps.order-cancelled`, and `ppe4peeps.order-received` belongs here"
+    );
+}
+
+#[test]
 fn an_id_that_is_none_is_rejected() {
     for id in ["o 1", "o/1", "ö", &"x".repeat(65)] {
         assert_eq!(

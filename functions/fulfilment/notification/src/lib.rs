@@ -6,14 +6,14 @@ mod render;
 mod send;
 
 use fnhost_sdk::prelude::*;
-use order::{Notification, check_subject};
+use order::{Notification, check, topic};
 
 /// What is kept of a message that was sent. Only that it is there counts.
 const SENT: &[u8] = b"1";
 
 fn handle(event: Event<'_, Notification<'_>>, context: &mut Context<'_>) -> Outcome {
     let notification = &event.data;
-    check_subject(&event, &notification.order)?;
+    check(&event, topic::NOTIFICATION, &notification.order)?;
     let message = render::message(notification)?;
 
     let key = format!("{}/{}", notification.stage, notification.order.id);

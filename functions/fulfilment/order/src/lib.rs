@@ -105,12 +105,17 @@ pub struct Carried<'a> {
     pub order: Verbatim<'a, Order<'a>>,
 }
 
-/// Rejects an event that is not about the order it carries, or whose order id is none.
+/// Rejects an event that is of another type, is not about the order it carries, or whose order id is none.
 ///
 /// # Errors
 ///
-/// When the subject is not the order's id, or the id is not 1 to 64 characters of `A-Z a-z 0-9 . _ : -`.
-pub fn check_subject<T>(event: &Event<'_, T>, order: &Order<'_>) -> Result<(), Failure> {
+/// When the type is not that of `topic`, the subject is not the order's id, or the id is not 1 to 64 characters of
+/// `A-Z a-z 0-9 . _ : -`.
+pub fn check<T>(event: &Event<'_, T>, topic: (&str, &str), order: &Order<'_>) -> Result<(), Failure> {
+    let (_, kind) = topic;
+    if event.kind != kind {
+        return Err(Failure::reject(format!("the event is of type `{}`, and `{kind}` belongs here", event.kind)));
+    }
     let id = order.id.as_ref();
     let sound = |byte: u8| byte.is_ascii_alphanumeric() || b"._:-".contains(&byte);
     if id.is_empty() || id.len() > ORDER_ID_CHARS_MAX || !id.bytes().all(sound) {

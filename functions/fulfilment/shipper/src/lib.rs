@@ -5,14 +5,14 @@
 mod carrier;
 
 use fnhost_sdk::prelude::*;
-use order::{Carried, Notification, Order, Stage, check_subject, topic};
+use order::{Carried, Notification, Order, Stage, check, topic};
 
 /// What is kept of a shipped order. Only that it is there counts.
 const SHIPPED: &[u8] = b"1";
 
 fn handle(event: Event<'_, Carried<'_>>, context: &mut Context<'_>) -> Outcome {
     let order = &event.data.order;
-    check_subject(&event, order)?;
+    check(&event, topic::PICKED_AND_PACKED, order)?;
     if context.state.contains(order.id.as_bytes()) {
         return Ok(vec![]);
     }

@@ -3,7 +3,7 @@
 //! A parcel is packed once: the order again, in whatever event, has no second effect.
 
 use fnhost_sdk::prelude::*;
-use order::{Carried, Notification, Order, Stage, check_subject, topic};
+use order::{Carried, Notification, Order, Stage, check, topic};
 
 /// What is kept of a packed order. Only that it is there counts.
 const PACKED: &[u8] = b"1";
@@ -13,7 +13,7 @@ const LINES_LISTED_MAX: usize = 20;
 
 fn handle(event: Event<'_, Carried<'_>>, context: &mut Context<'_>) -> Outcome {
     let order = &event.data.order;
-    check_subject(&event, order)?;
+    check(&event, topic::CONFIRMED, order)?;
     if context.state.contains(order.id.as_bytes()) {
         return Ok(vec![]);
     }

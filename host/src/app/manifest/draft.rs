@@ -5,9 +5,9 @@
 use std::ops::Range;
 use std::path::Path;
 
-use super::read::{Section, Spanned, listed, size_text};
+use super::read::{Section, Spanned, size_text};
 use crate::app::TopicSpec;
-use crate::app::fault::{Fault, nearest};
+use crate::app::fault::Fault;
 
 mod function;
 mod route;
@@ -73,11 +73,19 @@ fn each<T>(
     tables.names().into_iter().filter_map(one).collect()
 }
 
-fn check_name(section: &Section<'_>, what: &str, name: &str, span: &Span) {
+/// What names an app, a function and a group.
+pub(crate) const NAME_RULE: &str = "1 to 64 small letters, digits and `-`";
+
+/// Whether `name` is as [`NAME_RULE`] says.
+pub(crate) fn is_name(name: &str) -> bool {
     let taken = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    if !(1..=64).contains(&name.len()) || !name.chars().all(taken) {
+    (1..=64).contains(&name.len()) && name.chars().all(taken)
+}
+
+fn check_name(section: &Section<'_>, what: &str, name: &str, span: &Span) {
+    if !is_name(name) {
         let fault = Fault::new(format!("`{name}` cannot name {what}"));
-        section.reader.report(span, fault.note("1 to 64 small letters, digits and `-`"));
+        section.reader.report(span, fault.note(NAME_RULE));
     }
 }
 
@@ -90,17 +98,6 @@ fn group(section: &Section<'_>, name: Spanned<String>) -> Group {
 fn workers(section: &Section<'_>) -> usize {
     let workers = section.integer("workers", 1..WORKERS_MAX + 1);
     workers.and_then(|workers| usize::try_from(workers.value).ok()).unwrap_or(1)
-}
-
-/// A fault about a name that is not declared: with the nearest that is.
-pub(super) fn undeclared(message: String, name: &str, known: &[&str], nothing: &str) -> Fault {
-    let fault = Fault::new(message);
-    match (nearest(name, known.iter().copied()), known) {
-        (Some(near), _) => fault.note(format!("did you mean `{near}`?")),
-        (None, []) => fault.note(nothing.to_owned()),
-        (None, known) if known.len() <= 12 => fault.note(format!("known: {}", listed(known))),
-        (None, _) => fault,
-    }
 }
 
 /// A topic's size limit, for people.

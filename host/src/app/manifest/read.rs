@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use toml_edit::{Item, Key, TableLike, Value};
 
-use crate::app::fault::{Fault, Place, nearest};
+use crate::app::fault::{Fault, Place, listed, nearest};
 
 /// A value and the bytes of the file it stands in.
 #[derive(Clone, Debug)]
@@ -270,11 +270,6 @@ impl<'a> Section<'a> {
         let fault = Fault::new(format!("`{name}` of {} must be {wanted}", self.title));
         self.reader.report(&self.value_span(name, item), fault.note(format!("this is of type {}", item.type_name())));
     }
-}
-
-/// Names in backquotes, with commas.
-pub(super) fn listed(names: &[&str]) -> String {
-    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
 /// A size so that it is read back as the same number of bytes.

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::draft::{Draft, Function, MESSAGE_BYTES_MAX, Topic, message_text, undeclared};
+use super::draft::{Draft, Function, MESSAGE_BYTES_MAX, Topic, message_text};
 use super::read::{Reader, Spanned, size_text};
 use crate::app::App;
-use crate::app::fault::Fault;
+use crate::app::fault::{Fault, undeclared};
 
 mod groups;
 

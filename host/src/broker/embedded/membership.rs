@@ -239,6 +239,7 @@ impl Membership for EmbeddedMembership {
             Err(moved @ Denied::Moved) => Err(CommitError::Stale { cause: Box::new(moved) }),
             // Nobody will tell any more: whoever opens the file next finds the truth in it.
             Err(unknown @ Denied::Fault(Fault::Unknown)) => Err(CommitError::Over { cause: Box::new(unknown) }),
+            Err(Denied::Fault(damaged @ Fault::Damaged(_))) => Err(CommitError::Broken(self.shared.fault(damaged))),
             // Neither is a property of the transaction: it is handed in again until somebody mends it.
             Err(passing @ (Denied::NoSuchTopic(_) | Denied::Fault(_))) => {
                 Err(CommitError::Again { cause: Box::new(passing) })

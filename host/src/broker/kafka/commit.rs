@@ -17,7 +17,7 @@ use std::time::Duration;
 use super::client::{Batching, Client, Delivery};
 use super::errors::{self, Demand, Fault};
 use super::watchdog::Guard;
-use crate::broker::{CommitError, Committed, Position, Pulse, Transaction};
+use crate::broker::{CommitError, Committed, Error, Position, Pulse, Transaction};
 use crate::event::{Offset, Partition, Record};
 
 /// How long one call may wait for the broker before it is made again.
@@ -129,7 +129,10 @@ fn attempt<C: Client>(
 fn init<C: Client>(client: &mut C, batching: Batching, pulse: &Pulse, guard: &Guard) -> Result<(), CommitError> {
     again(pulse, || guard.watch(|| client.init(batching, CALL))).map_err(|fault| {
         client.discard();
-        CommitError::Over { cause: fault.boxed() }
+        match fault.clone().into_error("the broker") {
+            broken @ (Error::Denied { .. } | Error::Unfit { .. }) => CommitError::Broken(broken),
+            _ => CommitError::Over { cause: fault.boxed() },
+        }
     })
 }
 

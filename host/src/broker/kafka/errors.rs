@@ -104,6 +104,7 @@ pub(super) fn is_away(code: Code) -> bool {
             | Code::PreviousInProgress
             | Code::Retry
             | Code::Authentication
+            | Code::SSL
             | Code::BrokerNotAvailable
             | Code::LeaderNotAvailable
             | Code::NotLeaderForPartition

@@ -48,11 +48,18 @@ impl<C: Client> KafkaMembership<C> {
         };
         let mut starts = BTreeMap::new();
         let mut positions = BTreeMap::new();
+        // A partition without a leader must not hold up the others, nor take their time one after the other.
+        let mut leaders_answer = true;
         for partition in &partitions {
             let mut position = found.get(partition).cloned().unwrap_or_default();
             position.note = commit::unmarked(&position.note).to_owned();
-            let (start, position) = match self.start(partition, position) {
+            let (start, position) = match self.start(partition, position.clone(), leaders_answer) {
                 Ok(start) => start,
+                Err(Asked::Fault(fault)) if fault.demand == Demand::Retry && position.next.is_some() => {
+                    tracing::warn!(%partition, error = %fault, "whether the position is still there is not known yet");
+                    leaders_answer = false;
+                    (position.next.map_or(Start::Oldest, Start::At), position)
+                }
                 Err(Asked::Fault(fault)) => return self.put_off(partitions, fault),
                 Err(Asked::Error(error)) => return Err(error),
             };
@@ -85,8 +92,9 @@ impl<C: Client> KafkaMembership<C> {
         Err(fault.into_error(&self.endpoint))
     }
 
-    /// Where to begin in a partition, refused when what lies there was deleted unread.
-    fn start(&mut self, partition: &Partition, position: Position) -> Result<(Start, Position), Asked> {
+    /// Where to begin in a partition, refused when what lies there was deleted unread. What it does not `ask` for librdkafka
+    /// finds out when it reads: `auto.offset.reset` is `error`.
+    fn start(&mut self, partition: &Partition, position: Position, ask: bool) -> Result<(Start, Position), Asked> {
         let Some(next) = position.next else {
             return match self.member.topics.get(&partition.topic).copied().unwrap_or_default() {
                 From::Earliest => Ok((Start::Oldest, position)),
@@ -96,6 +104,9 @@ impl<C: Client> KafkaMembership<C> {
                 }
             };
         };
+        if !ask {
+            return Ok((Start::At(next), position));
+        }
         let (earliest, end) = self.client.bounds(partition, ASK)?;
         if next < earliest {
             return Err(Error::OffsetGone { partition: partition.clone(), wanted: next, earliest }.into());

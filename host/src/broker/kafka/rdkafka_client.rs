@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::Offset as Place;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerGroupMetadata};
@@ -18,6 +18,9 @@ use super::errors::{Demand, Fault};
 use super::settings::Settings;
 use crate::broker::{self, Position};
 use crate::event::{Event, Header, Offset, Partition, Record};
+
+/// How long freeing a delivery report may take: some microseconds in truth.
+const FREED_WAIT: Duration = Duration::from_millis(50);
 
 /// A transactional producer and what its callbacks write to.
 struct Transactor {
@@ -226,7 +229,9 @@ impl Client for RdkafkaClient {
 
     fn commit(&mut self, within: Duration) -> Result<(), Fault> {
         const CALL: &str = "committing";
-        self.transactor(CALL)?.producer.commit_transaction(within).map_err(|e| Fault::of_transaction(CALL, &e))
+        let producer = &self.transactor(CALL)?.producer;
+        freed(producer);
+        producer.commit_transaction(within).map_err(|e| Fault::of_transaction(CALL, &e))
     }
 
     fn abort(&mut self, within: Duration) -> Result<(), Fault> {
@@ -252,9 +257,9 @@ impl Client for RdkafkaClient {
         }
         self.consumer.unsubscribe();
         // The revocation that follows is served by polls; then the consumer is dropped, which leaves the group.
-        let until = std::time::Instant::now() + within;
+        let until = Instant::now() + within;
         while self.consumer.assignment().is_ok_and(|a| a.count() > 0) {
-            if std::time::Instant::now() >= until {
+            if Instant::now() >= until {
                 return Err(Fault {
                     call: CALL,
                     code: rdkafka::types::RDKafkaErrorCode::OperationTimedOut,
@@ -265,6 +270,15 @@ impl Client for RdkafkaClient {
             drop(self.consumer.poll(Duration::from_millis(10)));
         }
         Ok(())
+    }
+}
+
+/// Waits until the polling thread has let go of the last delivery report, which it frees a moment after we heard of it. rdkafka's
+/// commit flushes, and a flush that finds a report sleeps for 100 ms.
+fn freed(producer: &ThreadedProducer<Producing>) {
+    let until = Instant::now() + FREED_WAIT;
+    while producer.in_flight_count() > 0 && Instant::now() < until {
+        std::thread::yield_now();
     }
 }
 

@@ -153,6 +153,25 @@ impl KafkaReplay {
         if records.is_empty() { Replayed::Done { next: self.end } } else { Replayed::Records(records) }
     }
 
+    /// The leader has nothing more. A leader that took over since may have less than the one that was asked for the end.
+    fn ended(&mut self, records: Vec<Event>) -> Result<Replayed, Error> {
+        let Some(reader) = &self.reader else { return Ok(self.done(records)) };
+        let stable = reader
+            .fetch_watermarks(&self.partition.topic, self.partition.number, ASK)
+            .map_err(|e| self.fault(Fault::of("reading the last stable offset", &e)));
+        match stable {
+            Ok((_, stable)) if stable >= self.end => Ok(self.done(records)),
+            Ok((_, stable)) if stable < self.from => {
+                Err(Error::Shrunk { partition: self.partition.clone(), expected: self.from, end: stable })
+            }
+            // Asked again from where it is, like at first.
+            Ok(_) | Err(_) => {
+                self.stage = Stage::Open;
+                Ok(if records.is_empty() { Replayed::Waiting } else { Replayed::Records(records) })
+            }
+        }
+    }
+
     fn read(&mut self, wait: Duration) -> Result<Replayed, Error> {
         let Some(reader) = &self.reader else {
             return Err(Error::Bug { what: "a replay without a reader", cause: self.partition.to_string().into() });
@@ -183,9 +202,7 @@ impl KafkaReplay {
                         return Ok(Replayed::Records(records));
                     }
                 }
-                Some(Err(KafkaError::PartitionEOF(_))) => {
-                    return Ok(self.done(records));
-                }
+                Some(Err(KafkaError::PartitionEOF(_))) => return self.ended(records),
                 Some(Err(error)) => {
                     let fault = Fault::of("replaying", &error);
                     if records.is_empty() {

@@ -86,7 +86,7 @@ impl Settings {
             .set("transaction.timeout.ms", millis(TRANSACTION))
             // The next transaction, begun right after a commit, meets CONCURRENT_TRANSACTIONS; waiting the default
             // 100 ms then would set the pace of the whole host.
-            .set("retry.backoff.ms", "5")
+            .set("retry.backoff.ms", "1")
             .set("linger.ms", "0");
         config
     }

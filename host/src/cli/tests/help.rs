@@ -4,6 +4,8 @@ use clap::CommandFactory;
 
 use crate::cli::Cli;
 
+mod new;
+
 /// The help of a verb, as a terminal of 100 columns shows it.
 fn help(verbs: &[&str]) -> String {
     let mut command = Cli::command().term_width(100);
@@ -23,11 +25,13 @@ fn help_of_fnhost() {
     Usage: fnhost [OPTIONS] <COMMAND>
 
     Commands:
-      run     Run an app until it is told to stop
-      build   Build the component of each function with cargo
-      check   Check an app: its manifest, its schemas, and each component against the contract
-      topics  Make the broker's topics what app.toml says
-      help    Print this message or the help of the given subcommand(s)
+      new          Make an app, or a function in one, that builds and runs as it is
+      run          Run an app until it is told to stop
+      build        Build the component of each function with cargo
+      check        Check an app: its manifest, its schemas, and each component against the contract
+      topics       Make the broker's topics what app.toml says
+      completions  Print what a shell needs to complete fnhost's command lines
+      help         Print this message or the help of the given subcommand(s)
 
     Options:
       -h, --help
@@ -243,6 +247,145 @@ fn help_of_check() {
       -v, --verbose...
               Log more: -v for what happens to batches, -vv for every event
     ");
+}
+
+#[test]
+fn help_of_test() {
+    insta::assert_snapshot!(help(&["test"]), @r#"
+    Run the scenarios of an app or a function, without a broker
+
+    Hands the events of each scenario to the function's component and compares what comes out with what
+    is expected. Ends with 1 when a scenario fails.
+
+    Usage: fnhost test [OPTIONS] <APP|FUNCTION>
+
+    Arguments:
+      <APP|FUNCTION>
+              The app's folder, a function's folder, or APP/FUNCTION
+
+              [env: FNHOST_APP=]
+
+    Options:
+          --filter <TEXT>
+              Only scenarios with this in their name
+
+          --bless
+              Make what comes out the expectation, and name each file that was written
+
+          --build
+              Build the functions' components first, as `fnhost build` does
+
+              [env: FNHOST_BUILD=]
+
+          --format <FORMAT>
+              How it is printed
+
+              Possible values:
+              - text: For people
+              - json: One JSON document
+
+              [default: text]
+
+          --cache <DIR>
+              Where compiled components are kept from one run to the next: APP/build/compiled when left
+              out
+
+              [env: FNHOST_CACHE=]
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+    Logging:
+          --log-format <FORMAT>
+              How log lines are written
+
+              Possible values:
+              - text: For people
+              - json: A JSON object a line
+
+              [env: FNHOST_LOG_FORMAT=]
+              [default: text]
+
+      -v, --verbose...
+              Log more: -v for what happens to batches, -vv for every event
+
+    A scenario is a folder in `tests` of the function's folder: input.json holds an event, or a list of
+    them, and expected.json what becomes of each: outputs, changes of state, or the failure. state.json
+    may hold the state before, config.json values that hold over those in app.toml. A folder in `tests`
+    beside app.toml is a flow of the whole app: expected.json holds what comes on each topic.
+
+    An event is a CloudEvent as it is, or written as
+      { "topic": "…", "key": "…", "timestamp": "2026-11-21T06:43:01Z", "headers": [], "value": … }
+    where all but the value can be left out. The value is a JSON document, a string, or null; bytes
+    stand under valueBase64, and those of a key under keyBase64.
+    "#);
+}
+
+#[test]
+fn help_of_invoke() {
+    insta::assert_snapshot!(help(&["invoke"]), @r#"
+    Hand one event to a function, and print what becomes of it
+
+    Prints the verdict, what the function publishes and changes in its state, and what it logs. Nothing
+    is kept, and no broker is asked. Ends with 0 when the function was run, whatever became of the
+    event.
+
+    Usage: fnhost invoke [OPTIONS] <FUNCTION> <EVENT.json>
+
+    Arguments:
+      <FUNCTION>
+              The function's folder, or APP/FUNCTION
+
+      <EVENT.json>
+              A file with the event: a CloudEvent, or written as for `fnhost test`; `-` is stdin
+
+    Options:
+          --topic <TOPIC>
+              The topic of an event that names none; needed when the function reads more than one
+
+          --state <FILE>
+              A file with the function's state before: [{ "key": "…", "value": … }]
+
+          --config <KEY=VALUE>
+              A value that holds over the function's `config` in app.toml; may be given again
+
+          --build
+              Build the function's component first, as `fnhost build` does
+
+              [env: FNHOST_BUILD=]
+
+          --format <FORMAT>
+              How it is printed
+
+              Possible values:
+              - text: For people
+              - json: One JSON document
+
+              [default: text]
+
+          --cache <DIR>
+              Where compiled components are kept from one run to the next: APP/build/compiled when left
+              out
+
+              [env: FNHOST_CACHE=]
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+    Logging:
+          --log-format <FORMAT>
+              How log lines are written
+
+              Possible values:
+              - text: For people
+              - json: A JSON object a line
+
+              [env: FNHOST_LOG_FORMAT=]
+              [default: text]
+
+      -v, --verbose...
+              Log more: -v for what happens to batches, -vv for every event
+    "#);
 }
 
 #[test]

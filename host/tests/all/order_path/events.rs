@@ -60,6 +60,10 @@ fn hundred_headers() -> Vec<Header> {
     (0..100).map(|number| Header { name: name(number), value: value(number) }).collect()
 }
 
+fn empty_headers(count: usize) -> Vec<Header> {
+    vec![Header { name: String::new(), value: Some(vec![]) }; count]
+}
+
 fn odd_events() -> Vec<Odd> {
     let next_year = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap() + YEAR_MS;
     let deep = |depth: usize| format!("{}1{}", "[".repeat(depth), "]".repeat(depth));
@@ -77,6 +81,7 @@ fn odd_events() -> Vec<Odd> {
             event["type"] = "ppe4peeps.order-cancelled".into();
             event["data"] = json!({ "because": "changed my mind" });
         }),
+        changed("an order under another type", |event| event["type"] = "ppe4peeps.order-cancelled".into()),
         changed("a CloudEvent with an empty subject", |event| event["subject"] = "".into()),
         changed("a CloudEvent whose subject is no text", |event| event["subject"] = json!({ "a": 1 })),
         changed("an order that nobody can fill", |event| {
@@ -92,7 +97,9 @@ fn odd_events() -> Vec<Odd> {
         Odd { key: None, value: None, ..bad("neither key nor value", "") },
         Odd { key: Some(vec![]), ..bad("an empty key", "an empty key") },
         Odd { key: Some(vec![0xc3, 0x28, 0]), ..bad("a key that is no text", "x") },
+        Odd { key: Some(vec![0xff; TWO_MB]), ..bad("2 MB of a key that is no text", "x") },
         Odd { headers: hundred_headers(), ..bad("a hundred headers", "headers") },
+        Odd { headers: empty_headers(1_000_000), ..bad("2 MB of empty headers", "headers") },
         Odd { timestamp_ms: Some(0), ..bad("timestamp 0", "1970") },
         Odd { timestamp_ms: Some(next_year), ..bad("a timestamp of next year", "next year") },
         good("an order by hand"),

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::app::fault::Fault;
-use crate::app::manifest::draft::{Draft, Function, Topic, undeclared};
+use crate::app::fault::{Fault, undeclared};
+use crate::app::manifest::draft::{Draft, Function, Topic};
 use crate::app::manifest::read::Reader;
 use crate::broker::From;
 

@@ -17,6 +17,8 @@ use crate::event::Partition;
 const EVERY: Duration = Duration::from_secs(1);
 /// How long it may take to answer.
 const ANSWER: Duration = Duration::from_secs(3);
+/// How often the topics are looked for.
+const TOPICS_EVERY: Duration = Duration::from_secs(5);
 /// How often lag is measured.
 const LAG_EVERY: Duration = Duration::from_secs(5);
 /// How often a broker that stays away is mentioned.
@@ -48,9 +50,9 @@ impl Watch {
     ///
     /// # Errors
     /// A broker that cannot be used, a topic that is missing or has another partition count than it must.
-    pub(super) fn run(self) -> Result<(), Error> {
+    pub(super) fn run(&self) -> Result<(), Error> {
         let mut reminded: Option<Instant> = None;
-        let mut measured: Option<Instant> = None;
+        let mut looked: Option<Instant> = None;
         let mut missing = 0_u32;
         while !self.stop.load(Ordering::Relaxed) {
             match self.ask() {
@@ -59,10 +61,9 @@ impl Watch {
                         tracing::info!(broker = self.endpoint, "the broker answers");
                     }
                     self.status.set_broker_reachable(true);
-                    if measured.is_none_or(|at| at.elapsed() >= LAG_EVERY) {
-                        measured = Some(Instant::now());
+                    if looked.is_none_or(|at| at.elapsed() >= TOPICS_EVERY) {
+                        looked = Some(Instant::now());
                         missing = self.missing(missing)?;
-                        self.measure();
                     }
                 }
                 Err(error @ Error::Away { .. }) => {
@@ -123,6 +124,18 @@ impl Watch {
             Err(Error::NoSuchTopic { .. } | Error::Unfit { .. }) => Ok(times + 1),
             // What else may be wrong is the business of the next question.
             Ok(()) | Err(_) => Ok(0),
+        }
+    }
+
+    /// Measures lag until told to stop. Apart from [`Watch::run`], which must not wait for a partition that does not answer.
+    pub(super) fn measure_lag(&self) {
+        while !self.stop.load(Ordering::Relaxed) {
+            if self.begun.load(Ordering::Relaxed) && self.status.is_broker_reachable() {
+                self.measure();
+                self.pause(LAG_EVERY);
+            } else {
+                self.pause(EVERY);
+            }
         }
     }
 

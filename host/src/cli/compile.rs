@@ -1,0 +1,103 @@
+//! Compiling components in a process of its own: `fnhost compile`, a verb that only fnhost calls.
+//!
+//! A compiler's memory is many times what a host lives on and does not come back, and a component may be made to cost it without
+//! end. So [`ahead`] compiles into the cache in a child that may take [`MEMORY_MIB_MAX`] and [`TIME_MAX`], and the host loads
+//! what came out. Whatever goes wrong there the host finds out when it loads the file itself, but for those two limits.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use rustix::process::{Resource, Rlimit, setrlimit};
+
+use super::Failure;
+use crate::sandbox::{Options, Sandbox};
+
+/// How long compiling the components of an app may take. A language runtime needs 6 s on one core.
+const TIME_MAX: Duration = Duration::from_secs(120);
+/// How much memory the compiler may have, in MiB, beside what an engine reserves and never touches.
+const MEMORY_MIB_MAX: u64 = 2048;
+/// Between two looks whether the child has ended.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// Compile components into a cache
+#[derive(Debug, clap::Args)]
+pub(super) struct CompileArgs {
+    /// Where to
+    #[arg(long, value_name = "DIR")]
+    cache: PathBuf,
+    /// Which
+    #[arg(value_name = "FILE")]
+    files: Vec<PathBuf>,
+}
+
+/// A component that costs the compiler too much.
+#[derive(Debug, thiserror::Error)]
+#[error("compiling {} took {what}", files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", "))]
+pub(super) struct TooMuch {
+    files: Vec<PathBuf>,
+    what: String,
+}
+
+/// The child's part.
+pub(super) fn compile(args: &CompileArgs) -> Result<(), Failure> {
+    let options = Options { cache: Some(args.cache.clone()), ..Options::default() };
+    let sandbox = Sandbox::new(&options).map_err(Failure::fault)?;
+    limit_memory().map_err(Failure::fault)?;
+    // What is wrong with a file is said by whoever loads it.
+    args.files.iter().for_each(|file| drop(sandbox.load_file(file)));
+    Ok(())
+}
+
+/// Limits what the process may take beyond what it has, which is mostly what an engine reserves.
+fn limit_memory() -> anyhow::Result<()> {
+    // proc_pid_statm(5): the sixth number is data and stack, in pages.
+    let statm = std::fs::read_to_string("/proc/self/statm").context("what this process has cannot be told")?;
+    let pages: Option<u64> = statm.split_ascii_whitespace().nth(5).and_then(|pages| pages.parse().ok());
+    let page = u64::try_from(rustix::param::page_size()).context("no page size")?;
+    let bytes_max = pages.context("what this process has cannot be told")? * page + (MEMORY_MIB_MAX << 20);
+    let limit = Rlimit { current: Some(bytes_max), maximum: Some(bytes_max) };
+    setrlimit(Resource::Data, limit).context("the memory cannot be limited")
+}
+
+/// Compiles what the cache lacks.
+///
+/// # Errors
+/// [`TooMuch`], or a child that cannot be started.
+pub(super) fn ahead(cache: &Path, files: &[PathBuf]) -> anyhow::Result<()> {
+    if files.is_empty() {
+        return Ok(());
+    }
+    let fnhost = std::env::current_exe().context("the path of this program cannot be told")?;
+    let mut child = Command::new(fnhost)
+        .arg("compile")
+        .arg("--cache")
+        .arg(cache)
+        .args(files)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .context("a process that compiles cannot be started")?;
+    let until = Instant::now() + TIME_MAX;
+    let status = loop {
+        match child.try_wait().context("the process that compiles cannot be waited for")? {
+            Some(status) => break status,
+            None if Instant::now() < until => std::thread::sleep(LOOK),
+            None => {
+                // It may have ended in between.
+                child.kill().ok();
+                child.wait().context("the process that compiles cannot be waited for")?;
+                let what = format!("longer than {TIME_MAX:?}");
+                return Err(TooMuch { files: files.to_vec(), what }.into());
+            }
+        }
+    };
+    match status.success() {
+        true => Ok(()),
+        false => {
+            let what = format!("more than {MEMORY_MIB_MAX} MiB of memory, or failed ({status})");
+            Err(TooMuch { files: files.to_vec(), what }.into())
+        }
+    }
+}
