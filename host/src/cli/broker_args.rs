@@ -11,7 +11,7 @@ use crate::config::{self, ClientProperties, Property};
 
 /// Which broker, and how to reach it.
 #[derive(Clone, Debug, clap::Args)]
-#[group(id = "broker", required = true, multiple = true)]
+#[command(group = clap::ArgGroup::new("broker").required(true).args(["brokers", "embedded"]))]
 pub struct BrokerArgs {
     #[command(flatten)]
     #[expect(missing_docs, reason = "a doc comment here would take the place of the verb's help")]

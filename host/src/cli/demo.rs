@@ -9,20 +9,19 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 
 use self::orders::{Fate, Placed, Sample};
 use self::tally::Tally;
 use super::host::{Host, Settings};
-use super::{Asked, Connection, Failure, KafkaArgs, build, run, talk, topics};
+use super::{Asked, Connection, Failure, KafkaArgs, build, run, show, talk, topics};
 use crate::app::manifest;
 use crate::app::schemas::Schemas;
 use crate::broker::Broker;
 use crate::broker::embedded::{self, Embedded};
 use crate::config::Secret;
-use crate::worker::error_event::rfc3339;
 use crate::worker::tap::{Passed, Tap};
 
 mod orders;
@@ -159,7 +158,7 @@ fn watch(seen: &Receiver<Seen>, samples: &[Sample], out: &mut dyn Write) -> Resu
         match seen.recv_timeout(SILENCE_MAX) {
             Ok(Seen::Placed(placed)) => {
                 let detail = placed.detail.as_deref().unwrap_or_default();
-                line(out, "POST /orders", &placed.id, "(HTTP)", &format!("{} {detail}", placed.status))?;
+                show::line(out, "POST /orders", &placed.id, "(HTTP)", &format!("{} {detail}", placed.status))?;
                 tally.placed(placed);
             }
             Ok(Seen::Passed(events)) => {
@@ -167,7 +166,7 @@ fn watch(seen: &Receiver<Seen>, samples: &[Sample], out: &mut dyn Write) -> Resu
                     let id = String::from_utf8_lossy(event.key.as_deref().unwrap_or_default()).into_owned();
                     // On a Kafka there may be others' events.
                     if fates.contains_key(id.as_str()) {
-                        line(out, &event.partition.topic, &id, &event.function, &verdict(&event))?;
+                        show::passed(out, &event)?;
                         tally.passed(&id, &event);
                     }
                 }
@@ -176,20 +175,4 @@ fn watch(seen: &Receiver<Seen>, samples: &[Sample], out: &mut dyn Write) -> Resu
         }
     }
     Ok(tally)
-}
-
-fn line(out: &mut dyn Write, topic: &str, order: &str, function: &str, what: &str) -> io::Result<()> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let now = rfc3339(u64::try_from(now.as_millis()).unwrap_or_default());
-    let time = now.split_once('T').map_or(now.as_str(), |(_, time)| time.trim_end_matches('Z'));
-    writeln!(out, "{time}  {topic:<24} {order:<14} {function:<13} {}", what.trim_end())
-}
-
-fn verdict(event: &Passed) -> String {
-    match &event.failure {
-        Some(failure) => format!("error event: {}, {}", failure.class, failure.reason),
-        None if event.outputs.is_empty() && event.changes == 0 => "applied, without effect".to_owned(),
-        None if event.outputs.is_empty() => "applied".to_owned(),
-        None => format!("applied -> {}", event.outputs.join(", ")),
-    }
 }

@@ -75,6 +75,9 @@ pub(super) struct Host {
     /// Where operators are served.
     pub(super) admin: SocketAddr,
     drain_within: Duration,
+    app: App,
+    sandbox: Arc<Sandbox>,
+    deploy: Arc<Deploy>,
     status: Arc<Status>,
     stop: Arc<AtomicBool>,
     workers: Vec<JoinHandle<()>>,
@@ -104,7 +107,8 @@ impl Host {
     pub(super) async fn start(settings: Settings, broker: Arc<dyn Broker>) -> anyhow::Result<Self> {
         let metrics = Metrics::new(env!("CARGO_PKG_VERSION")).context("metrics cannot be set up")?;
         let status = Status::new(&settings.app, status::SILENCE_MAX, status::uptime());
-        let deploy = Arc::new(Deploy::new(load(&settings, &status)?));
+        let (sandbox, versions) = load(&settings, &status)?;
+        let deploy = Arc::new(Deploy::new(versions));
 
         let admin_listener = bind(settings.admin, "admin").await?;
         let http_listener = bind(settings.http, "http").await?;
@@ -138,6 +142,9 @@ impl Host {
             http,
             admin,
             drain_within,
+            app: settings.app,
+            sandbox,
+            deploy,
             status,
             stop,
             workers,
@@ -176,6 +183,26 @@ impl Host {
             // Every worker has ended, and none said why.
             None => anyhow::anyhow!("every worker has ended"),
         }
+    }
+
+    /// What ended the host, if anything did yet.
+    pub(super) fn failure(&mut self) -> Option<anyhow::Error> {
+        self.failures.try_recv().ok()
+    }
+
+    /// Has a function's workers handle their next batch with what its component file is now. `None` when that is what they do.
+    ///
+    /// # Errors
+    /// [`Unloadable`]: the old version stays.
+    pub(super) fn swap(&self, function: &Function) -> Result<Option<Digest>, Unloadable> {
+        let version = load_one(&self.sandbox, &self.app, function)?;
+        let digest = version.digest();
+        if self.deploy.digests().get(&function.name) == Some(&digest) {
+            return Ok(None);
+        }
+        self.deploy.activate(&function.name, Arc::new(version));
+        self.status.set_version(&function.name, digest);
+        Ok(Some(digest))
     }
 
     /// Ends the host: no more requests, the open batch finished, the group left.
@@ -224,7 +251,7 @@ async fn bind(address: SocketAddr, which: &str) -> anyhow::Result<TcpListener> {
 }
 
 /// Loads every function's component.
-fn load(settings: &Settings, status: &Status) -> anyhow::Result<Versions> {
+fn load(settings: &Settings, status: &Status) -> anyhow::Result<(Arc<Sandbox>, Versions)> {
     let workers: usize = settings.app.groups().keys().map(|group| workers_of(&settings.app, group)).sum();
     // Without a folder to keep it in, what is compiled lasts until it is loaded.
     let (_temporary, cache) = match &settings.cache {
@@ -248,7 +275,7 @@ fn load(settings: &Settings, status: &Status) -> anyhow::Result<Versions> {
         status.set_version(&function.name, digest);
         versions.insert(function.name.clone(), Arc::new(version));
     }
-    Ok(versions)
+    Ok((sandbox, versions))
 }
 
 fn load_one(sandbox: &Arc<Sandbox>, app: &App, function: &Function) -> Result<Version, Unloadable> {

@@ -101,7 +101,7 @@ fn every_error_of_the_broker_says_what_mends_it() {
         broker::Error::Refused { action: "create `orders`".into(), cause: "too few brokers".into() },
     ];
     let texts: Vec<String> = errors.into_iter().map(of_broker).collect();
-    insta::assert_snapshot!(texts.join("\n"), @r"
+    insta::assert_snapshot!(texts.join("\n"), @r#"
     error: the broker at localhost:9092 is away
       caused by: connection refused
 
@@ -109,7 +109,7 @@ fn every_error_of_the_broker_says_what_mends_it() {
 
     error: Kafka 2.4 cannot be used: it has no transactions of groups
 
-    hint: fnhost needs a broker with transactions: Apache Kafka 2.5 or later
+    hint: fnhost needs a broker with transactions: Apache Kafka 3.9 or later
 
     error: the broker denies Write on Topic orders
 
@@ -144,5 +144,5 @@ fn every_error_of_the_broker_says_what_mends_it() {
       caused by: too few brokers
 
     hint: change the topic in functions/shop to what the broker takes, then run it again: nothing is done twice
-    ");
+    "#);
 }

@@ -5,6 +5,9 @@
 
 mod apps;
 mod compose;
+mod demo;
+mod dev;
+mod embedded;
 mod error_events;
 mod events;
 mod first_run;
