@@ -12,12 +12,14 @@
 //! Bounded by [`Limits`], with fewer connections than the public listener. What is refused is problem details (RFC 9457).
 
 use std::future::Future;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::State;
-use axum::http::header::CONTENT_TYPE;
+use axum::extract::{Request, State};
+use axum::http::header::{CONTENT_TYPE, HOST};
 use axum::http::{StatusCode, Uri};
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -65,7 +67,22 @@ pub fn router(status: Arc<Status>, metrics: Arc<Metrics>, events: Arc<Events>) -
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this method is not served at this path").allow("GET, HEAD")
         })
         .with_state(Shared { status, metrics })
-        .merge(events::routes(events))
+        .merge(events::routes(events).layer(middleware::from_fn(by_address)))
+}
+
+/// Refuses what a browser was led to by a name that somebody else gives out: a page could otherwise read events, or send some.
+/// Addresses, `localhost` and names without a dot are nobody else's.
+async fn by_address(request: Request, next: Next) -> Response {
+    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let name =
+        host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit())).map_or(host, |(n, _)| n);
+    let is_address = name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
+    if is_address || !name.contains('.') {
+        return next.run(request).await;
+    }
+    Problem::new(StatusCode::MISDIRECTED_REQUEST, "events are served by address only")
+        .detail("name the host by its IP address, or by a name without a dot")
+        .into_response()
 }
 
 /// Serves `router` until `shutdown` resolves, then lets what is in flight end for at most `drain_within`. Health should

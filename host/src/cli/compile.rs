@@ -14,8 +14,9 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 use super::Failure;
 use crate::sandbox::{Options, Sandbox};
 
-/// How long compiling the components of an app may take. A language runtime needs 6 s on one core.
-const TIME_MAX: Duration = Duration::from_secs(120);
+/// How long compiling a component may take, on average of those that are compiled together. A language runtime needs 6 s on one
+/// core.
+const TIME_MAX: Duration = Duration::from_secs(60);
 /// How much memory the compiler may have, in MiB, beside what an engine reserves and never touches.
 const MEMORY_MIB_MAX: u64 = 2048;
 /// Between two looks whether the child has ended.
@@ -45,6 +46,10 @@ pub(super) fn compile(args: &CompileArgs) -> Result<(), Failure> {
     let options = Options { cache: Some(args.cache.clone()), ..Options::default() };
     let sandbox = Sandbox::new(&options).map_err(Failure::fault)?;
     limit_memory().map_err(Failure::fault)?;
+    // Of its processor, whatever becomes of the process that waits for it.
+    let seconds = TIME_MAX.as_secs() * 4 * u64::try_from(args.files.len()).unwrap_or(1).max(1);
+    let time = Rlimit { current: Some(seconds), maximum: Some(seconds) };
+    setrlimit(Resource::Cpu, time).context("the time cannot be limited").map_err(Failure::fault)?;
     // What is wrong with a file is said by whoever loads it.
     args.files.iter().for_each(|file| drop(sandbox.load_file(file)));
     Ok(())
@@ -79,7 +84,8 @@ pub(super) fn ahead(cache: &Path, files: &[PathBuf]) -> anyhow::Result<()> {
         .stdout(Stdio::null())
         .spawn()
         .context("a process that compiles cannot be started")?;
-    let until = Instant::now() + TIME_MAX;
+    let within = TIME_MAX * u32::try_from(files.len()).unwrap_or(u32::MAX);
+    let until = Instant::now() + within;
     let status = loop {
         match child.try_wait().context("the process that compiles cannot be waited for")? {
             Some(status) => break status,
@@ -88,7 +94,7 @@ pub(super) fn ahead(cache: &Path, files: &[PathBuf]) -> anyhow::Result<()> {
                 // It may have ended in between.
                 child.kill().ok();
                 child.wait().context("the process that compiles cannot be waited for")?;
-                let what = format!("longer than {TIME_MAX:?}");
+                let what = format!("longer than {within:?}");
                 return Err(TooMuch { files: files.to_vec(), what }.into());
             }
         }

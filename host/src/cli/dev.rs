@@ -163,7 +163,10 @@ impl Stage<'_> {
         let done = if anew { self.start_anew(running, watcher, false) } else { self.swap(running) };
         if let Err(failure) = done {
             failure.print(&mut io::stderr().lock());
-            talk("what ran before goes on running; waiting for the next change");
+            talk(match running.host {
+                Some(_) => "what ran before goes on running; waiting for the next change",
+                None => "nothing of it runs; waiting for the next change",
+            });
         }
     }
 
@@ -218,7 +221,11 @@ impl Stage<'_> {
         };
         let begin = self.runtime.block_on(Host::start(settings, Arc::clone(&self.broker)));
         let mut host = begin.map_err(|error| run::failure(error, &asked))?;
-        self.runtime.block_on(host.ready(READY_WITHIN)).map_err(|error| run::failure(error, &asked))?;
+        if let Err(error) = self.runtime.block_on(host.ready(READY_WITHIN)) {
+            // Dropped alone, its workers would go on.
+            self.runtime.block_on(host.drain()).ok();
+            return Err(run::failure(error, &asked));
+        }
         introduce(&manifest.app, &manifest.schemas, &host);
         (running.app, running.host) = (Some(manifest.app), Some(host));
         Ok(())

@@ -77,6 +77,7 @@ pub(super) struct Host {
     pub(super) admin: SocketAddr,
     drain_within: Duration,
     app: App,
+    cache: Option<PathBuf>,
     sandbox: Arc<Sandbox>,
     deploy: Arc<Deploy>,
     status: Arc<Status>,
@@ -147,6 +148,7 @@ impl Host {
             admin,
             drain_within,
             app: settings.app,
+            cache: settings.cache,
             sandbox,
             deploy,
             status,
@@ -198,7 +200,13 @@ impl Host {
     ///
     /// # Errors
     /// [`Unloadable`]: the old version stays.
-    pub(super) fn swap(&self, function: &Function) -> Result<Option<Digest>, Unloadable> {
+    pub(super) fn swap(&self, function: &Function) -> anyhow::Result<Option<Digest>> {
+        let file = self.app.component_file(function);
+        if let Some(cache) = &self.cache
+            && self.sandbox.must_compile(&file)
+        {
+            compile::ahead(cache, &[file])?;
+        }
         let version = load_one(&self.sandbox, &self.app, function)?;
         let digest = version.digest();
         if self.deploy.digests().get(&function.name) == Some(&digest) {

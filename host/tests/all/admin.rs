@@ -135,3 +135,19 @@ fn requests_for_nothing_are_refused() {
         answer.problem();
     }
 }
+
+#[test]
+fn events_are_told_to_nobody_who_came_by_a_name_that_others_give_out() {
+    let admin = Admin::open();
+    let asked = |host: &str| {
+        let mut client = admin.listening.client();
+        client.send(format!("GET /events/order-received HTTP/1.1\r\nhost: {host}\r\n\r\n"));
+        client.answer().unwrap().status
+    };
+    for host in ["evil.example", "evil.example:9090", "127.0.0.1.evil.example"] {
+        assert_eq!(asked(host), 421, "{host}");
+    }
+    for host in ["127.0.0.1:9090", "[::1]:9090", "localhost:9090", "host"] {
+        assert_ne!(asked(host), 421, "{host}");
+    }
+}

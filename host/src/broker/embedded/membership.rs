@@ -172,16 +172,28 @@ impl EmbeddedMembership {
                 if reading.is_paused || !room.is_left() {
                     continue;
                 }
-                let bounds = reader.bounds((reading.id, partition.number))?.unwrap_or_default();
+                // No `?` from here on: what was read of other partitions is to be handed on.
+                let bounds = match reader.bounds((reading.id, partition.number)) {
+                    Ok(bounds) => bounds.unwrap_or_default(),
+                    Err(fault) => {
+                        wrong = Some(shared.fault_in(partition, fault));
+                        return Ok(());
+                    }
+                };
                 if reading.next < bounds.start {
                     let (wanted, earliest) = (reading.next, bounds.start);
                     wrong = Some(Error::OffsetGone { partition: partition.clone(), wanted, earliest });
                     return Ok(());
                 }
                 let wanted = (reading.next, bounds.end);
+                let before = events.len();
                 match reader.events(partition, reading.id, wanted, &mut room, &mut events) {
                     Ok(next) => reading.next = next,
                     Err(fault) => {
+                        // What lies before the record that cannot be read was read, and must not be read again.
+                        if let Some(last) = events.get(before..).and_then(<[Event]>::last) {
+                            reading.next = last.offset + 1;
+                        }
                         wrong = Some(shared.fault_in(partition, fault));
                         return Ok(());
                     }

@@ -48,12 +48,15 @@ pub(super) fn run(shared: &Shared, every: Duration) {
         }
         // While the disk fails there is nothing to be done, and others say so.
         if let Err(error) = once(shared) {
-            tracing::debug!(%error, "upkeep is put off");
+            match error {
+                Error::Corrupt { .. } => tracing::warn!(%error, "a partition is neither shortened nor compacted"),
+                error => tracing::debug!(%error, "upkeep is put off"),
+            }
         }
     }
 }
 
-/// Goes through every partition once.
+/// Goes through every partition once; one that is in trouble does not keep the others from it. The first error is told.
 pub(super) fn once(shared: &Shared) -> Result<(), Error> {
     let candidates: Vec<Candidate> = shared
         .catalog()
@@ -67,15 +70,18 @@ pub(super) fn once(shared: &Shared) -> Result<(), Error> {
             })
         })
         .collect();
+    let mut first = Ok(());
     for candidate in candidates {
+        let mut done = Ok(());
         if candidate.limits.deletes {
-            delete_old(shared, &candidate)?;
+            done = delete_old(shared, &candidate);
         }
-        if candidate.limits.compacts {
-            compact(shared, &candidate)?;
+        if candidate.limits.compacts && done.is_ok() {
+            done = compact(shared, &candidate);
         }
+        first = first.and(done);
     }
-    Ok(())
+    first
 }
 
 /// Deletes all before an offset, unless somebody replays the partition.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
@@ -14,6 +14,8 @@ use crate::app::App;
 pub(super) const CHANGES_MAX: usize = 256;
 /// An editor writes a file in several steps: this long nothing must have changed.
 const QUIET: Duration = Duration::from_millis(40);
+/// Something that is written all the time must not keep what was saved from being built.
+const UNQUIET_MAX: Duration = Duration::from_secs(2);
 /// What building and running write to.
 const MADE: [&str; 4] = ["target", "build", ".fnhost", ".git"];
 
@@ -72,10 +74,14 @@ impl Watcher {
     }
 }
 
-/// All that changed until it was quiet; `None` when it is to end.
+/// All that changed until it was quiet, or for long enough; `None` when it is to end.
 pub(super) fn settled(first: Vec<PathBuf>, changed: &Receiver<Change>) -> Option<Vec<PathBuf>> {
+    let until = Instant::now() + UNQUIET_MAX;
     let mut files = first;
     loop {
+        if Instant::now() >= until {
+            return Some(files);
+        }
         match changed.recv_timeout(QUIET) {
             Ok(Change::Files(more)) => files.extend(more),
             Ok(Change::End) => return None,
