@@ -2,7 +2,8 @@
 //!
 //! [`Membership`] turns a place in a consumer group into events and takes transactions back; a worker owns one.
 //! [`Replay`] reads a changelog for restoring, [`Publisher`] is what ingress writes with, [`Exclusive`] is for what
-//! belongs to no partition. Everything blocks but the publisher. [`kafka`] implements it over rdkafka.
+//! belongs to no partition. Everything blocks but the publisher. [`kafka`] implements it over rdkafka, [`embedded`] over
+//! one file.
 //!
 //! What every implementation promises is written at the methods and checked by one conformance suite
 //! (`host/tests/all/conformance.rs`). Refused here: a transaction without positions, because nothing would fence it.
@@ -10,12 +11,18 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::event::{Event, Offset, Partition, Record};
 
+pub mod embedded;
 pub mod kafka;
+
+/// A lock whose holder panicked still guards good data: nothing in here panics half-way through a change.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// What lies beneath an error of this module.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;

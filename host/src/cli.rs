@@ -14,25 +14,30 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config;
 
+mod broker_args;
 mod build;
 mod check;
 mod client;
 mod compile;
+mod completions;
 mod components;
+mod demo;
+mod dev;
 mod events;
 mod failure;
 mod host;
 mod invoke;
-mod kafka_args;
+mod new;
 mod run;
 mod run_args;
+mod show;
 mod status;
 mod target;
 mod test;
 mod topics;
 
+pub use broker_args::{BrokerArgs, Connection, KafkaArgs};
 pub use failure::{Asked, Exit, Failure};
-pub use kafka_args::{Connection, KafkaArgs};
 pub use run_args::{Instance, RunArgs};
 
 /// How every verb ends.
@@ -94,6 +99,9 @@ enum Format {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    Demo(demo::DemoArgs),
+    New(new::NewArgs),
+    Dev(dev::DevArgs),
     Run(Box<RunArgs>),
     Build(build::BuildArgs),
     Check(check::CheckArgs),
@@ -104,6 +112,7 @@ enum Verb {
     Topics(topics::TopicsArgs),
     Events(events::EventsArgs),
     Status(status::StatusArgs),
+    Completions(completions::CompletionsArgs),
 }
 
 /// Which app.
@@ -130,7 +139,10 @@ pub fn main() -> ExitCode {
 
 fn dispatch(cli: Cli) -> Exit {
     let mut out = io::stdout();
-    let done = start_log(&cli.log).map_err(Failure::from).and_then(|()| match cli.verb {
+    let done = start_log(&cli.log, &cli.verb).map_err(Failure::from).and_then(|()| match cli.verb {
+        Verb::Demo(args) => demo::demo(&args, &mut out),
+        Verb::Dev(args) => dev::dev(&args),
+        Verb::New(args) => new::new(&args, &mut out),
         Verb::Run(args) => run::run(*args),
         Verb::Build(args) => build::build(&args, &mut out),
         Verb::Check(args) => check::check(&args, &mut out),
@@ -140,6 +152,7 @@ fn dispatch(cli: Cli) -> Exit {
         Verb::Topics(args) => topics::topics(&args, &mut out),
         Verb::Events(args) => events::events(args, &mut out),
         Verb::Status(args) => status::status(&args, &mut out),
+        Verb::Completions(args) => completions::completions(&args, &mut out),
     });
     match done.and_then(|()| out.flush().map_err(Failure::from)) {
         Ok(()) => Exit::Done,
@@ -153,9 +166,19 @@ fn talk(line: &str) {
     writeln!(io::stderr().lock(), "{line}").ok();
 }
 
-fn start_log(args: &LogArgs) -> Result<(), config::Error> {
+impl Verb {
+    /// What is logged when nobody asks for more. Where events are shown, logs would stand in between.
+    fn log_level(&self) -> &'static str {
+        match self {
+            Self::Demo(_) | Self::Dev(_) => "warn",
+            _ => "info",
+        }
+    }
+}
+
+fn start_log(args: &LogArgs, verb: &Verb) -> Result<(), config::Error> {
     let more = match args.verbose {
-        0 => "info",
+        0 => verb.log_level(),
         1 => "info,fnhost=debug",
         _ => "debug,fnhost=trace",
     };

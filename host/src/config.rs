@@ -76,7 +76,7 @@ impl Secret {
     }
 
     /// 32 bytes that nobody can guess: three random UUIDs carry 366 bits, hashed.
-    fn draw() -> Self {
+    pub fn draw() -> Self {
         let mut hash = Sha256::new();
         for _ in 0..3 {
             hash.update(uuid::Uuid::new_v4().as_bytes());

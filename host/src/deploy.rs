@@ -23,6 +23,12 @@ impl Deploy {
         Self { active: RwLock::new(Arc::new(versions)) }
     }
 
+    /// From now on, snapshots have this version of a function. Batches keep those that they began with.
+    pub fn activate(&self, function: &str, version: Arc<dyn Handler>) {
+        let mut active = self.active.write().unwrap_or_else(PoisonError::into_inner);
+        Arc::make_mut(&mut active).insert(function.to_owned(), version);
+    }
+
     /// A snapshot. What it holds stays alive as long as the snapshot does.
     pub fn active(&self) -> Arc<Versions> {
         Arc::clone(&self.active.read().unwrap_or_else(PoisonError::into_inner))

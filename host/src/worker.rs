@@ -22,6 +22,7 @@ use self::plan::Plan;
 use self::restore::{CACHE_AGE_MAX, Restore};
 use self::settle::Settle;
 use self::state::Store;
+use self::tap::Tap;
 use self::transaction::Origin;
 use self::verdict::Verdict;
 use crate::admin::metrics::{self, Metrics, TransactionResult};
@@ -36,6 +37,7 @@ pub mod plan;
 pub mod restore;
 pub mod settle;
 pub mod state;
+pub mod tap;
 pub mod thread;
 pub mod transaction;
 pub mod verdict;
@@ -77,6 +79,8 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
     /// Where this worker's state is shown.
     pub status: WorkerStatus,
+    /// Told of what is committed, if anybody looks on.
+    pub tap: Option<Arc<dyn Tap>>,
 }
 
 /// Why a membership ended.
@@ -307,6 +311,9 @@ impl Worker {
             match self.commit(&transaction) {
                 Ok(committed) => {
                     self.applied(&events, &handled, &committed);
+                    if let Some(tap) = &self.parts.tap {
+                        tap.passed(tap::passed(&plan, &events, &handled, &transaction, &built.origins));
+                    }
                     self.put_back(events, handled.events);
                     return self.hold();
                 }

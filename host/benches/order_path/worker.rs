@@ -118,6 +118,7 @@ pub(crate) fn run(stage: &Stage, kind: Kind, backlog: Backlog) -> Run {
         clock: Arc::new(SystemClock::default()),
         metrics: Arc::clone(&metrics),
         status: Status::new(&app, status::SILENCE_MAX, status::uptime()).worker("bench", group),
+        tap: None,
     };
     let stop = Arc::new(AtomicBool::new(false));
     let worker = thread::spawn("worker".to_owned(), parts, member, Arc::clone(&stop), Duration::from_secs(20)).unwrap();

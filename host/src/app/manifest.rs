@@ -27,6 +27,8 @@ mod rules;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use draft::{NAME_RULE, is_name};
+
 use draft::Draft;
 use read::{Reader, Section};
 
@@ -78,7 +80,15 @@ pub fn read(path: &Path) -> Result<Manifest, Faults> {
         let fault = Fault::new(format!("{} cannot be read: {error}", file.display()));
         fault.hint("name the folder of an app, or its app.toml")
     })?;
-    parse(&text, &file, schemas_in)
+    read_text(&text, &file)
+}
+
+/// Reads `text` as what `file` is to hold.
+///
+/// # Errors
+/// All that is wrong in it.
+pub fn read_text(text: &str, file: &Path) -> Result<Manifest, Faults> {
+    parse(text, file, schemas_in)
 }
 
 /// Reads the manifest `text` of `file`; `schemas_in` lists the schemas of a folder.

@@ -16,14 +16,16 @@ use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
-use self::context::{Quiet, lock};
+use self::context::Quiet;
 use self::errors::Fault;
 use self::membership::KafkaMembership;
 use self::rdkafka_client::RdkafkaClient;
 use self::replay::{KafkaReplay, Readers};
 use self::settings::Settings;
 use self::watchdog::Guard;
-use super::{Broker, Error, Exclusive, Identity, Member, Membership, Progress, Publisher, Replay, Topic, TopicChange};
+use super::{
+    Broker, Error, Exclusive, Identity, Member, Membership, Progress, Publisher, Replay, Topic, TopicChange, lock,
+};
 use crate::event::{Offset, Partition};
 
 mod admin;

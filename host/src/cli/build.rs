@@ -74,7 +74,8 @@ fn put(artefact: &Path, file: &Path) -> anyhow::Result<()> {
     write_whole(&bytes, file).with_context(|| format!("{} cannot be written", file.display()))
 }
 
-fn write_whole(bytes: &[u8], file: &Path) -> io::Result<()> {
+/// Writes a file that appears whole or not at all.
+pub(super) fn write_whole(bytes: &[u8], file: &Path) -> io::Result<()> {
     let folder = file.parent().unwrap_or_else(|| Path::new("."));
     let mut new = tempfile::Builder::new();
     #[cfg(unix)]

@@ -42,13 +42,23 @@ pub(super) struct TooMuch {
 
 /// The child's part.
 pub(super) fn compile(args: &CompileArgs) -> Result<(), Failure> {
-    let data = Rlimit { current: Some(MEMORY_MIB_MAX << 20), maximum: Some(MEMORY_MIB_MAX << 20) };
-    setrlimit(Resource::Data, data).context("the memory cannot be limited").map_err(Failure::fault)?;
     let options = Options { cache: Some(args.cache.clone()), ..Options::default() };
     let sandbox = Sandbox::new(&options).map_err(Failure::fault)?;
+    limit_memory().map_err(Failure::fault)?;
     // What is wrong with a file is said by whoever loads it.
     args.files.iter().for_each(|file| drop(sandbox.load_file(file)));
     Ok(())
+}
+
+/// Limits what the process may take beyond what it has, which is mostly what an engine reserves.
+fn limit_memory() -> anyhow::Result<()> {
+    // proc_pid_statm(5): the sixth number is data and stack, in pages.
+    let statm = std::fs::read_to_string("/proc/self/statm").context("what this process has cannot be told")?;
+    let pages: Option<u64> = statm.split_ascii_whitespace().nth(5).and_then(|pages| pages.parse().ok());
+    let page = u64::try_from(rustix::param::page_size()).context("no page size")?;
+    let bytes_max = pages.context("what this process has cannot be told")? * page + (MEMORY_MIB_MAX << 20);
+    let limit = Rlimit { current: Some(bytes_max), maximum: Some(bytes_max) };
+    setrlimit(Resource::Data, limit).context("the memory cannot be limited")
 }
 
 /// Compiles what the cache lacks.

@@ -161,26 +161,28 @@ pub struct Asked<'a> {
     pub path: &'a Path,
     /// The app's name.
     pub app: &'a str,
-    /// `--brokers`.
+    /// Where the broker is, for people.
     pub brokers: &'a str,
+    /// The option that names it, such as `--brokers localhost:9092`.
+    pub option: &'a str,
 }
 
 impl Asked<'_> {
     /// What mends it; `None` when that is not in the user's hands.
     fn hint(&self, error: &broker::Error) -> Option<String> {
-        let Self { path, app, brokers } = *self;
+        let Self { path, app, brokers, option } = *self;
         let path = path.display();
         let hint = match error {
             broker::Error::Away { endpoint, .. } => format!(
                 "is Kafka running at {endpoint}, and does it advertise an address that can be reached from here? \
                  --brokers names where to begin (now {brokers})"
             ),
-            broker::Error::Unfit { .. } => "fnhost needs a broker with transactions: Apache Kafka 2.5 or later".into(),
+            broker::Error::Unfit { .. } => "fnhost needs a broker with transactions: Apache Kafka 3.9 or later".into(),
             broker::Error::Denied { operation, resource } => format!(
                 "allow the host's user {operation} on {resource} with kafka-acls.sh --bootstrap-server {brokers} --add; \
                  all that the host itself owns begins with `{app}`, so a prefixed ACL covers it"
             ),
-            broker::Error::NoSuchTopic { .. } => format!("fnhost topics apply {path} --brokers {brokers}"),
+            broker::Error::NoSuchTopic { .. } => format!("fnhost topics apply {path} {option}"),
             broker::Error::OffsetGone { partition, .. } => format!(
                 "raise `retention` of the topic in {path}, or stop its readers for less long; to go on from what is left: \
                  kafka-consumer-groups.sh --bootstrap-server {brokers} --group {app} --topic {}:{} --reset-offsets \

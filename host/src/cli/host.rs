@@ -31,6 +31,7 @@ use crate::event::Digest;
 use crate::invocation::Handler;
 use crate::sandbox::{self, Sandbox, Version};
 use crate::worker::plan::{self, BatchLimits, Plan};
+use crate::worker::tap::Tap;
 use crate::worker::thread::{self, SystemClock};
 use crate::worker::{self, Clock};
 use crate::{admin, ingress};
@@ -39,6 +40,8 @@ mod watch;
 
 /// How many bytes of events a host holds ahead of its workers, all together.
 const PREFETCH_BYTES_MAX: usize = 16 << 20;
+/// Between two looks whether the host is ready.
+const READY_LOOK: Duration = Duration::from_millis(10);
 /// How long the admin listener may take to end, after everything else.
 const ADMIN_END: Duration = Duration::from_secs(2);
 
@@ -62,11 +65,20 @@ pub(super) struct Settings {
     pub(super) cache: Option<PathBuf>,
     /// How long a drain may take.
     pub(super) drain_within: Duration,
+    /// Told of what is committed, if anybody looks on.
+    pub(super) tap: Option<Arc<dyn Tap>>,
 }
 
 /// A host that is up.
 pub(super) struct Host {
+    /// Where the app's routes are served.
+    pub(super) http: SocketAddr,
+    /// Where operators are served.
+    pub(super) admin: SocketAddr,
     drain_within: Duration,
+    app: App,
+    sandbox: Arc<Sandbox>,
+    deploy: Arc<Deploy>,
     status: Arc<Status>,
     stop: Arc<AtomicBool>,
     workers: Vec<JoinHandle<()>>,
@@ -96,7 +108,8 @@ impl Host {
     pub(super) async fn start(settings: Settings, broker: Arc<dyn Broker>) -> anyhow::Result<Self> {
         let metrics = Metrics::new(env!("CARGO_PKG_VERSION")).context("metrics cannot be set up")?;
         let status = Status::new(&settings.app, status::SILENCE_MAX, status::uptime());
-        let deploy = Arc::new(Deploy::new(load(&settings, &status)?));
+        let (sandbox, versions) = load(&settings, &status)?;
+        let deploy = Arc::new(Deploy::new(versions));
 
         let admin_listener = bind(settings.admin, "admin").await?;
         let http_listener = bind(settings.http, "http").await?;
@@ -129,7 +142,42 @@ impl Host {
         let stop = Arc::new(AtomicBool::new(false));
         let workers = start_workers(&settings, &broker, &deploy, &metrics, &status, &stop, &failed)?;
         let drain_within = settings.drain_within;
-        Ok(Self { drain_within, status, stop, workers, failures, http_end, http_server, admin_end, admin_server })
+        Ok(Self {
+            http,
+            admin,
+            drain_within,
+            app: settings.app,
+            sandbox,
+            deploy,
+            status,
+            stop,
+            workers,
+            failures,
+            http_end,
+            http_server,
+            admin_end,
+            admin_server,
+        })
+    }
+
+    /// Waits until the host is ready: every worker runs.
+    ///
+    /// # Errors
+    /// What ended it, or what is not ready after `within`.
+    pub(super) async fn ready(&mut self, within: Duration) -> anyhow::Result<()> {
+        let until = tokio::time::Instant::now() + within;
+        loop {
+            let reasons = self.status.unready();
+            if reasons.is_empty() {
+                return Ok(());
+            }
+            if tokio::time::Instant::now() >= until {
+                anyhow::bail!("the host is not ready after {within:?}: {}", serde_json::to_string(&reasons)?);
+            }
+            if let Ok(failure) = tokio::time::timeout(READY_LOOK, self.failed()).await {
+                return Err(failure);
+            }
+        }
     }
 
     /// Waits until something ends the host that is not its user.
@@ -139,6 +187,26 @@ impl Host {
             // Every worker has ended, and none said why.
             None => anyhow::anyhow!("every worker has ended"),
         }
+    }
+
+    /// What ended the host, if anything did yet.
+    pub(super) fn failure(&mut self) -> Option<anyhow::Error> {
+        self.failures.try_recv().ok()
+    }
+
+    /// Has a function's workers handle their next batch with what its component file is now. `None` when that is what they do.
+    ///
+    /// # Errors
+    /// [`Unloadable`]: the old version stays.
+    pub(super) fn swap(&self, function: &Function) -> Result<Option<Digest>, Unloadable> {
+        let version = load_one(&self.sandbox, &self.app, function)?;
+        let digest = version.digest();
+        if self.deploy.digests().get(&function.name) == Some(&digest) {
+            return Ok(None);
+        }
+        self.deploy.activate(&function.name, Arc::new(version));
+        self.status.set_version(&function.name, digest);
+        Ok(Some(digest))
     }
 
     /// Ends the host: no more requests, the open batch finished, the group left.
@@ -187,7 +255,7 @@ async fn bind(address: SocketAddr, which: &str) -> anyhow::Result<TcpListener> {
 }
 
 /// Loads every function's component.
-fn load(settings: &Settings, status: &Status) -> anyhow::Result<Versions> {
+fn load(settings: &Settings, status: &Status) -> anyhow::Result<(Arc<Sandbox>, Versions)> {
     let workers: usize = settings.app.groups().keys().map(|group| workers_of(&settings.app, group)).sum();
     // Without a folder to keep it in, what is compiled lasts until it is loaded.
     let (_temporary, cache) = match &settings.cache {
@@ -211,7 +279,7 @@ fn load(settings: &Settings, status: &Status) -> anyhow::Result<Versions> {
         status.set_version(&function.name, digest);
         versions.insert(function.name.clone(), Arc::new(version));
     }
-    Ok(versions)
+    Ok((sandbox, versions))
 }
 
 fn load_one(sandbox: &Arc<Sandbox>, app: &App, function: &Function) -> Result<Version, Unloadable> {
@@ -266,6 +334,7 @@ fn start_workers(
                 clock: Arc::clone(&clock),
                 metrics: Arc::clone(metrics),
                 status: shown.clone(),
+                tap: settings.tap.clone(),
             };
             let member = Member {
                 group: group.clone(),

@@ -12,10 +12,9 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::host::{Host, Settings, Unloadable};
 use super::topics::TopicsArgs;
-use super::{Asked, Connection, Failure, RunArgs, build, topics};
+use super::{Asked, Failure, RunArgs, build, topics};
 use crate::app::manifest;
 use crate::app::schemas::Schemas;
-use crate::broker::kafka::Kafka;
 use crate::broker::{self, Broker};
 use crate::config::Secret;
 
@@ -24,30 +23,33 @@ use crate::config::Secret;
 /// # Errors
 /// Whatever keeps it from starting, or ended it.
 pub(super) fn run(args: RunArgs) -> Result<(), Failure> {
-    let connection = args.kafka.resolve()?;
+    let connection = args.broker.resolve()?;
     let manifest = manifest::read(&args.app.path)?;
     let schemas = Schemas::load(&manifest.schemas)?;
     let app = manifest.app.name.clone();
-    let asked = Asked { path: &args.app.path, app: &app, brokers: &connection.brokers };
+    let (endpoint, option) = (connection.endpoint(), connection.option());
+    let asked = Asked { path: &args.app.path, app: &app, brokers: &endpoint, option: &option };
     if args.build {
         build::build_app(&manifest.app, &mut io::stderr())?;
     }
     if args.apply_topics {
-        topics::topics(&TopicsArgs::apply(args.app.clone(), args.kafka), &mut io::stderr())?;
+        topics::topics(&TopicsArgs::apply(args.app.clone(), args.broker), &mut io::stderr())?;
     }
     let settings = Settings {
         app: manifest.app,
         schemas,
-        endpoint: connection.brokers.clone(),
+        endpoint: endpoint.clone(),
         http: args.http,
         admin: args.admin,
         instance: args.instance.map(|instance| instance.as_str().to_owned()),
         secret: Secret::resolve(args.secret_file.as_deref())?,
         cache: args.cache,
         drain_within: args.drain_time,
+        tap: None,
     };
+    let broker = connection.connect(&asked)?;
     let runtime = runtime().map_err(Failure::fault)?;
-    let ended = runtime.block_on(serve(settings, &connection));
+    let ended = runtime.block_on(serve(settings, broker));
     // What hangs in a request must not keep the process.
     runtime.shutdown_timeout(Duration::from_secs(1));
     ended.map_err(|error| failure(error, &asked))
@@ -64,7 +66,7 @@ pub(super) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 }
 
 /// Why a host could not start, or ended, with what mends it.
-fn failure(error: anyhow::Error, asked: &Asked<'_>) -> Failure {
+pub(super) fn failure(error: anyhow::Error, asked: &Asked<'_>) -> Failure {
     match error.downcast::<broker::Error>() {
         Ok(error) => Failure::broker(error, asked),
         Err(error) => match error.downcast::<Unloadable>() {
@@ -77,9 +79,7 @@ fn failure(error: anyhow::Error, asked: &Asked<'_>) -> Failure {
     }
 }
 
-async fn serve(settings: Settings, connection: &Connection) -> anyhow::Result<()> {
-    let kafka = Kafka::connect(&connection.brokers, connection.properties.as_map(), &settings.app.name)?;
-    let broker: Arc<dyn Broker> = Arc::new(kafka);
+async fn serve(settings: Settings, broker: Arc<dyn Broker>) -> anyhow::Result<()> {
     let mut host = Host::start(settings, broker).await?;
     let failure = tokio::select! {
         told = told_to_end() => { told?; None }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::{AppArg, KafkaArgs};
+use super::{AppArg, BrokerArgs};
 
 /// Run an app until it is told to stop
 ///
@@ -18,7 +18,7 @@ pub struct RunArgs {
     pub app: AppArg,
     #[command(flatten)]
     #[expect(missing_docs, reason = "a doc comment here would take the place of the verb's help")]
-    pub kafka: KafkaArgs,
+    pub broker: BrokerArgs,
     /// Where the app's routes are served
     #[arg(long, env = "FNHOST_HTTP", value_name = "ADDR", default_value = "127.0.0.1:8080", help_heading = "HTTP")]
     pub http: SocketAddr,

@@ -19,8 +19,8 @@ fn arguments_of_run_reach_their_places() {
                 --http 0.0.0.0:80 --drain-time 1m -v";
     let Verb::Run(args) = Cli::try_parse_from(line.split_whitespace()).unwrap().verb else { panic!("not run") };
     assert!(!format!("{args:?}").contains("hunter2"));
-    assert_eq!(args.kafka.resolve().unwrap().properties.as_map().len(), 2);
-    assert_eq!(args.kafka.brokers, "a:1,b:2");
+    let Connection::Kafka { brokers, properties } = args.broker.resolve().unwrap() else { panic!("no Kafka") };
+    assert_eq!((brokers.as_str(), properties.as_map().len()), ("a:1,b:2", 2));
     assert_eq!(args.instance.as_ref().map(Instance::as_str), Some("a-1"));
     assert_eq!((args.http.port(), args.admin.port(), args.drain_time.as_secs()), (80, 9090, 60));
 }
@@ -38,7 +38,12 @@ fn printed(failure: &Failure) -> (String, Exit) {
 }
 
 fn of_broker(error: broker::Error) -> String {
-    let asked = Asked { path: "functions/shop".as_ref(), app: "shop", brokers: "localhost:9092" };
+    let asked = Asked {
+        path: "functions/shop".as_ref(),
+        app: "shop",
+        brokers: "localhost:9092",
+        option: "--brokers localhost:9092",
+    };
     let (text, exit) = printed(&Failure::broker(error, &asked));
     assert_eq!(exit, Exit::Fault);
     text
@@ -67,7 +72,8 @@ fn reader_that_is_gone_is_no_failure() {
 #[test]
 fn fault_of_fnhost_itself_ends_with_70() {
     let cause = "no such thing".into();
-    let asked = Asked { path: "shop".as_ref(), app: "shop", brokers: "localhost:9092" };
+    let asked =
+        Asked { path: "shop".as_ref(), app: "shop", brokers: "localhost:9092", option: "--brokers localhost:9092" };
     let (text, exit) = printed(&Failure::broker(broker::Error::Bug { what: "asking the broker", cause }, &asked));
     let text = text.replace(env!("CARGO_PKG_VERSION"), "0.0.0");
     insta::assert_snapshot!(text, @r"
@@ -95,7 +101,7 @@ fn every_error_of_the_broker_says_what_mends_it() {
         broker::Error::Refused { action: "create `orders`".into(), cause: "too few brokers".into() },
     ];
     let texts: Vec<String> = errors.into_iter().map(of_broker).collect();
-    insta::assert_snapshot!(texts.join("\n"), @r"
+    insta::assert_snapshot!(texts.join("\n"), @r#"
     error: the broker at localhost:9092 is away
       caused by: connection refused
 
@@ -103,7 +109,7 @@ fn every_error_of_the_broker_says_what_mends_it() {
 
     error: Kafka 2.4 cannot be used: it has no transactions of groups
 
-    hint: fnhost needs a broker with transactions: Apache Kafka 2.5 or later
+    hint: fnhost needs a broker with transactions: Apache Kafka 3.9 or later
 
     error: the broker denies Write on Topic orders
 
@@ -138,5 +144,5 @@ fn every_error_of_the_broker_says_what_mends_it() {
       caused by: too few brokers
 
     hint: change the topic in functions/shop to what the broker takes, then run it again: nothing is done twice
-    ");
+    "#);
 }

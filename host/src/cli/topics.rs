@@ -9,9 +9,8 @@ use std::io::Write;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::{AppArg, Asked, Failure, Format, KafkaArgs, talk};
+use super::{AppArg, Asked, BrokerArgs, Failure, Format, talk};
 use crate::app::{App, manifest};
-use crate::broker::kafka::Kafka;
 use crate::broker::{Broker, Topic, TopicChange};
 
 mod plan;
@@ -53,7 +52,7 @@ struct WhichArgs {
     #[command(flatten)]
     app: AppArg,
     #[command(flatten)]
-    kafka: KafkaArgs,
+    broker: BrokerArgs,
     /// Add partitions to topics that functions read. Keys then map to other partitions, and functions do not find the
     /// state that they wrote under them
     #[arg(long)]
@@ -62,8 +61,8 @@ struct WhichArgs {
 
 impl TopicsArgs {
     /// `topics apply APP`, growing nothing.
-    pub(super) fn apply(app: AppArg, kafka: KafkaArgs) -> Self {
-        Self { verb: Verb::Apply(ApplyArgs { which: WhichArgs { app, kafka, grow: false } }) }
+    pub(super) fn apply(app: AppArg, broker: BrokerArgs) -> Self {
+        Self { verb: Verb::Apply(ApplyArgs { which: WhichArgs { app, broker, grow: false } }) }
     }
 }
 
@@ -71,17 +70,24 @@ impl TopicsArgs {
 pub(super) fn topics(args: &TopicsArgs, out: &mut dyn Write) -> Result<(), Failure> {
     let (Verb::Plan(PlanArgs { which, .. }) | Verb::Apply(ApplyArgs { which })) = &args.verb;
     let app = manifest::load(&which.app.path)?;
-    let connection = which.kafka.resolve()?;
-    let asked = Asked { path: &which.app.path, app: &app.name, brokers: &connection.brokers };
+    let connection = which.broker.resolve()?;
+    let (endpoint, option) = (connection.endpoint(), connection.option());
+    let asked = Asked { path: &which.app.path, app: &app.name, brokers: &endpoint, option: &option };
     let failed = |error| Failure::broker(error, &asked);
-    let broker = Kafka::connect(&connection.brokers, connection.properties.as_map(), &app.name).map_err(failed)?;
+    let broker = connection.connect(&asked)?;
     let inputs = if which.grow { Inputs::Grow } else { Inputs::Keep };
-    let (plan, existing) = look(&app, &broker, inputs).map_err(failed)?;
+    let (plan, existing) = look(&app, broker.as_ref(), inputs).map_err(failed)?;
     match &args.verb {
         Verb::Plan(PlanArgs { format: Format::Json, .. }) => Ok(writeln!(out, "{:#}", as_json(&plan))?),
         Verb::Plan(PlanArgs { format: Format::Text, .. }) => each(&plan, &existing, out, |_| Ok(())),
-        Verb::Apply(_) => each(&plan, &existing, out, |change| make(&broker, change).map_err(failed)),
+        Verb::Apply(_) => each(&plan, &existing, out, |change| make(broker.as_ref(), change).map_err(failed)),
     }
+}
+
+/// Makes all of an app's topics, and changes nothing about how many partitions the inputs have.
+pub(super) fn make_all(app: &App, broker: &dyn Broker) -> Result<(), crate::broker::Error> {
+    let (plan, _) = look(app, broker, Inputs::Keep)?;
+    plan.changes.iter().try_for_each(|change| make(broker, change))
 }
 
 /// Makes a change. A topic that somebody else made in the meantime is what was wanted.

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
+mod new;
+
 const APP: &str = r#"name = "shop"
 
 [topics.orders]

@@ -10,6 +10,7 @@ mod commits;
 mod events;
 mod joined;
 mod members;
+mod on_embedded;
 mod on_kafka;
 mod partitioner;
 mod positions;
@@ -36,7 +37,8 @@ pub(crate) trait Fixture {
     /// All that readers of a topic may see now, found out without the implementation where there is a way.
     fn visible(&self, topic: &str) -> Vec<Event>;
 
-    /// Writes records in a transaction and leaves it open. `None` where transactions cannot be seen open.
+    /// Writes records in a transaction and leaves it open. `None` where transactions cannot be seen open: then a case that
+    /// needs one says that it does not apply.
     fn open(&self, records: &[Record]) -> Option<Box<dyn Open>>;
 
     /// Deletes the records before `offset`, as retention does. `false` where nothing is ever deleted.
@@ -175,3 +177,4 @@ macro_rules! suite {
 }
 
 suite! { kafka, crate::conformance::on_kafka::fixture }
+suite! { embedded, crate::conformance::on_embedded::fixture }

@@ -23,7 +23,7 @@ mod records;
 mod server;
 mod tools;
 
-pub(crate) use install::Jars;
+pub(crate) use install::{Jars, VERSION};
 pub(crate) use records::{Isolation, Open, count_by_value};
 pub(crate) use server::OwnBroker;
 

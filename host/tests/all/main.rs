@@ -9,6 +9,7 @@ mod admin;
 mod artefacts;
 mod cli;
 mod conformance;
+mod embedded;
 mod guests;
 mod ingress;
 mod kafka;

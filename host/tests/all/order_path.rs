@@ -4,6 +4,10 @@
 //! customer of its topics would read it: committed records only.
 
 mod apps;
+mod compose;
+mod demo;
+mod dev;
+mod embedded;
 mod error_events;
 mod events;
 mod first_run;

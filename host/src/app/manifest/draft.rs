@@ -73,11 +73,19 @@ fn each<T>(
     tables.names().into_iter().filter_map(one).collect()
 }
 
-fn check_name(section: &Section<'_>, what: &str, name: &str, span: &Span) {
+/// What names an app, a function and a group.
+pub(crate) const NAME_RULE: &str = "1 to 64 small letters, digits and `-`";
+
+/// Whether `name` is as [`NAME_RULE`] says.
+pub(crate) fn is_name(name: &str) -> bool {
     let taken = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    if !(1..=64).contains(&name.len()) || !name.chars().all(taken) {
+    (1..=64).contains(&name.len()) && name.chars().all(taken)
+}
+
+fn check_name(section: &Section<'_>, what: &str, name: &str, span: &Span) {
+    if !is_name(name) {
         let fault = Fault::new(format!("`{name}` cannot name {what}"));
-        section.reader.report(span, fault.note("1 to 64 small letters, digits and `-`"));
+        section.reader.report(span, fault.note(NAME_RULE));
     }
 }
 

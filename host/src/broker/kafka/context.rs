@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::client::ClientContext;
@@ -17,12 +17,8 @@ use rdkafka::types::RDKafkaRespErr;
 
 use super::client::Delivery;
 use super::errors::Fault;
+use crate::broker::lock;
 use crate::event::Partition;
-
-/// A lock whose holder panicked still guards good data: every critical section here is a single push or take.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// Logs and errors of any client.
 #[derive(Debug, Default)]

@@ -12,10 +12,9 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 
-use super::context::lock;
 use super::errors::Fault;
 use super::settings::Settings;
-use crate::broker::{Error, Identity};
+use crate::broker::{Error, Identity, lock};
 
 /// Requests that a transaction fenced by its consumer group needs, and the version of each.
 const NEEDED: [(&str, i16, &str); 5] = [

@@ -11,11 +11,11 @@ use rdkafka::producer::future_producer::OwnedDeliveryResult;
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
 use rdkafka::util::TokioRuntime;
 
-use super::context::{Quiet, lock};
+use super::context::Quiet;
 use super::errors::{Fault, is_away, is_refused};
 use super::rdkafka_client::headers_of;
 use super::settings::Settings;
-use crate::broker::{Error, Promise, PublishError, Publisher, Stored};
+use crate::broker::{Error, Promise, PublishError, Publisher, Stored, lock};
 use crate::event::Record;
 
 /// How often a record is sent that is refused for the company it travels in.

@@ -13,11 +13,11 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::TopicPartitionList;
 
-use super::context::{Quiet, lock};
+use super::context::Quiet;
 use super::errors::Fault;
 use super::rdkafka_client::{Names, event_of};
 use super::settings::Settings;
-use crate::broker::{Error, Replay, Replayed};
+use crate::broker::{Error, Replay, Replayed, lock};
 use crate::event::{Event, Offset, Partition};
 
 /// One question to the broker.

@@ -4,6 +4,8 @@ use clap::CommandFactory;
 
 use crate::cli::Cli;
 
+mod new;
+
 /// The help of a verb, as a terminal of 100 columns shows it.
 fn help(verbs: &[&str]) -> String {
     let mut command = Cli::command().term_width(100);
@@ -17,21 +19,25 @@ fn help(verbs: &[&str]) -> String {
 
 #[test]
 fn help_of_fnhost() {
-    insta::assert_snapshot!(help(&[]), @r"
+    insta::assert_snapshot!(help(&[]), @r#"
     Runs event handlers as sandboxed WebAssembly components on Apache Kafka, one transaction an event
 
     Usage: fnhost [OPTIONS] <COMMAND>
 
     Commands:
-      run     Run an app until it is told to stop
-      build   Build the component of each function with cargo
-      check   Check an app: its manifest, its schemas, and each component against the contract
-      test    Run the scenarios of an app or a function, without a broker
-      invoke  Hand one event to a function, and print what becomes of it
-      topics  Make the broker's topics what app.toml says
-      events  Print the events of a topic, or send some, through a running host
-      status  Print whether a running host is ready, and its functions with version, partitions and lag
-      help    Print this message or the help of the given subcommand(s)
+      demo         Show orders flowing: everything in one process, nothing to install
+      new          Make an app, or a function in one, that builds and runs as it is
+      dev          Run apps while you write them: rebuild and swap in what changed
+      run          Run an app until it is told to stop
+      build        Build the component of each function with cargo
+      check        Check an app: its manifest, its schemas, and each component against the contract
+      test         Run the scenarios of an app or a function, without a broker
+      invoke       Hand one event to a function, and print what becomes of it
+      topics       Make the broker's topics what app.toml says
+      events       Print the events of a topic, or send some, through a running host
+      status       Print whether a running host is ready, and its functions with version, partitions and lag
+      completions  Print what a shell needs to complete fnhost's command lines
+      help         Print this message or the help of the given subcommand(s)
 
     Options:
       -h, --help
@@ -61,18 +67,18 @@ fn help_of_fnhost() {
       70  a fault of fnhost itself
 
     What is logged is FNHOST_LOG, such as FNHOST_LOG=info,fnhost=debug.
-    ");
+    "#);
 }
 
 #[test]
 fn help_of_run() {
-    insta::assert_snapshot!(help(&["run"]), @r"
+    insta::assert_snapshot!(help(&["run"]), @r#"
     Run an app until it is told to stop
 
     Serves the app's routes, joins its consumer groups and handles events, each exactly once. On SIGTERM
     or Ctrl-C it takes no more requests, commits the batches in hand and leaves.
 
-    Usage: fnhost run [OPTIONS] --brokers <HOST:PORT,…> <APP>
+    Usage: fnhost run [OPTIONS] <--brokers <HOST:PORT,…>|--embedded <FILE>> <APP>
 
     Arguments:
       <APP>
@@ -107,7 +113,7 @@ fn help_of_run() {
       -h, --help
               Print help (see a summary with '-h')
 
-    Kafka:
+    Broker:
           --brokers <HOST:PORT,…>
               Where Kafka is: one broker or more to begin with
 
@@ -122,6 +128,12 @@ fn help_of_run() {
               A file of client properties, a KEY=VALUE a line: the place for passwords
 
               [env: FNHOST_KAFKA_FILE=]
+
+          --embedded <FILE>
+              In place of a Kafka, a broker within this process over one file, which is made when it is
+              missing. Durable, and not for production
+
+              [env: FNHOST_EMBEDDED=]
 
     HTTP:
           --http <ADDR>
@@ -161,7 +173,7 @@ fn help_of_run() {
 
       -v, --verbose...
               Log more: -v for what happens to batches, -vv for every event
-    ");
+    "#);
 }
 
 #[test]
@@ -419,10 +431,10 @@ fn help_of_topics() {
       -v, --verbose...
               Log more: -v for what happens to batches, -vv for every event
     ");
-    insta::assert_snapshot!(help(&["topics", "apply"]), @r"
+    insta::assert_snapshot!(help(&["topics", "apply"]), @r#"
     Make topics and change their configuration; nothing is ever deleted
 
-    Usage: fnhost topics apply [OPTIONS] --brokers <HOST:PORT,…> <APP>
+    Usage: fnhost topics apply [OPTIONS] <--brokers <HOST:PORT,…>|--embedded <FILE>> <APP>
 
     Arguments:
       <APP>
@@ -438,7 +450,7 @@ fn help_of_topics() {
       -h, --help
               Print help (see a summary with '-h')
 
-    Kafka:
+    Broker:
           --brokers <HOST:PORT,…>
               Where Kafka is: one broker or more to begin with
 
@@ -454,6 +466,12 @@ fn help_of_topics() {
 
               [env: FNHOST_KAFKA_FILE=]
 
+          --embedded <FILE>
+              In place of a Kafka, a broker within this process over one file, which is made when it is
+              missing. Durable, and not for production
+
+              [env: FNHOST_EMBEDDED=]
+
     Logging:
           --log-format <FORMAT>
               How log lines are written
@@ -467,7 +485,7 @@ fn help_of_topics() {
 
       -v, --verbose...
               Log more: -v for what happens to batches, -vv for every event
-    ");
+    "#);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -44,10 +45,16 @@ impl Host {
 
     /// Starts a host whose public listener has this address.
     pub(crate) fn start_on(world: &World, http: &str, more: &[&str]) -> Self {
+        Self::start_over(&world.app, &["--brokers", &world.kafka().brokers], http, more)
+    }
+
+    /// Starts a host of an app over the broker that an option names.
+    pub(crate) fn start_over(app: &Path, broker: &[&str], http: &str, more: &[&str]) -> Self {
         let mut supervisor = Command::new("sh")
             .args(["-c", SUPERVISOR, "sh", FNHOST, "run"])
-            .arg(&world.app)
-            .args(["--brokers", &world.kafka().brokers, "--http", http, "--admin", "127.0.0.1:0"])
+            .arg(app)
+            .args(broker)
+            .args(["--http", http, "--admin", "127.0.0.1:0"])
             .args(more)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

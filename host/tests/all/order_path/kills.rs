@@ -89,18 +89,18 @@ fn ten_thousand_orders_are_each_shipped_once_while_hosts_are_killed_and_come_and
     assert_eq!(placed.len(), ORDERS);
 
     nothing_is_left(&world);
-    each_order_had_its_effect_once(&world, &placed);
+    each_order_had_its_effect_once(&|topic| world.kafka().read(&[topic], Isolation::Committed), &placed);
     for host in hosts.into_iter().flatten() {
         let (code, log) = host.terminate();
         assert_eq!(code, 0, "a host did not drain:\n{log}");
     }
 }
 
-fn is_bad(number: usize) -> bool {
+pub(crate) fn is_bad(number: usize) -> bool {
     number % 50 == 7
 }
 
-fn free_address() -> String {
+pub(crate) fn free_address() -> String {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
 }
 
@@ -120,8 +120,8 @@ fn nothing_is_left(world: &World) {
     });
 }
 
-fn each_order_had_its_effect_once(world: &World, placed: &[(usize, String)]) {
-    let read = |topic: &str| world.kafka().read(&[topic], Isolation::Committed);
+/// Holds what `read` finds on the topics against what was placed.
+pub(crate) fn each_order_had_its_effect_once(read: &dyn Fn(&str) -> Vec<Event>, placed: &[(usize, String)]) {
     let good: BTreeSet<&str> = placed.iter().filter(|(n, _)| !is_bad(*n)).map(|(_, id)| id.as_str()).collect();
     let bad: BTreeSet<&str> = placed.iter().filter(|(n, _)| is_bad(*n)).map(|(_, id)| id.as_str()).collect();
 

@@ -54,6 +54,11 @@ impl World {
         Some(Self { kafka: broker.kafka().clone(), broker: Some(broker), app })
     }
 
+    /// An app whose Kafka is not there.
+    pub(crate) fn away(app: PathBuf) -> Self {
+        Self { broker: None, kafka: Kafka { brokers: "127.0.0.1:1".to_owned() }, app }
+    }
+
     pub(crate) fn kafka(&self) -> &Kafka {
         &self.kafka
     }

@@ -1,0 +1,178 @@
+//! `fnhost demo`: a dozen sample orders through the reference application, each event shown as it flows.
+//!
+//! Builds the functions, starts a host on a temporary embedded broker (or on the Kafka that `--brokers` names), places orders
+//! over HTTP and watches until all that must come of them has come. Then a table, and exit 0 only if it is what it must be. It
+//! leaves nothing behind but the functions that were built, and on a Kafka the app's topics.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+
+use self::orders::{Fate, Placed, Sample};
+use self::tally::Tally;
+use super::host::{Host, Settings};
+use super::{Asked, Connection, Failure, KafkaArgs, build, run, show, talk, topics};
+use crate::app::manifest;
+use crate::app::schemas::Schemas;
+use crate::broker::Broker;
+use crate::broker::embedded::{self, Embedded};
+use crate::config::Secret;
+use crate::worker::tap::{Passed, Tap};
+
+mod orders;
+mod tally;
+
+/// Where the reference application lies in fnhost's repository.
+const APP: &str = "functions/fulfilment";
+/// How long the host may take until it is ready.
+const READY_WITHIN: Duration = Duration::from_secs(60);
+/// How long nothing may happen while something is still to come.
+const SILENCE_MAX: Duration = Duration::from_secs(20);
+/// What waits to be shown at most: more than a demo has.
+const SHOWN_MAX: usize = 4096;
+
+/// Show orders flowing: everything in one process, nothing to install
+///
+/// Runs the reference application on a temporary broker, places a dozen sample orders and shows each event. Exits with 0 when
+/// everything came out as it must. With --brokers it runs on a Kafka, where no other host of the app may run meanwhile.
+#[derive(Debug, clap::Args)]
+pub(super) struct DemoArgs {
+    /// The app: functions/fulfilment of fnhost's repository, or a copy of it. Looked for from here upwards when left out
+    #[arg(value_name = "APP", env = "FNHOST_APP")]
+    app: Option<PathBuf>,
+    #[command(flatten)]
+    kafka: KafkaArgs,
+}
+
+/// What is shown, in the order in which it happened.
+enum Seen {
+    Placed(Placed),
+    Passed(Vec<Passed>),
+}
+
+/// Hands on what is committed.
+struct Shown(SyncSender<Seen>);
+
+impl Tap for Shown {
+    fn passed(&self, events: Vec<Passed>) {
+        // Nobody looks on any more when this fails.
+        drop(self.0.try_send(Seen::Passed(events)));
+    }
+}
+
+/// Runs the demo.
+pub(super) fn demo(args: &DemoArgs, out: &mut dyn Write) -> Result<(), Failure> {
+    let begun = Instant::now();
+    let path = app(args.app.as_deref())?;
+    let manifest = manifest::read(&path)?;
+    let schemas = Schemas::load(&manifest.schemas)?;
+    talk(&format!("building the functions of {} (the first time takes a minute)", path.display()));
+    build::build_app(&manifest.app, &mut io::stderr())?;
+
+    let connection = args.kafka.resolve()?;
+    let endpoint = connection.as_ref().map_or_else(|| "a temporary embedded broker".to_owned(), Connection::endpoint);
+    let option = connection.as_ref().map(Connection::option).unwrap_or_default();
+    let asked = Asked { path: &path, app: &manifest.app.name, brokers: &endpoint, option: &option };
+    let failed = |error| Failure::broker(error, &asked);
+    let broker: Arc<dyn Broker> = match &connection {
+        Some(connection) => connection.connect(&asked)?,
+        None => Embedded::temporary(&embedded::Options::default()).map_err(Failure::fault)?,
+    };
+    topics::make_all(&manifest.app, broker.as_ref()).map_err(failed)?;
+
+    let (shown, seen) = sync_channel(SHOWN_MAX);
+    let any = "127.0.0.1:0".parse().context("no address").map_err(Failure::internal)?;
+    let settings = Settings {
+        app: manifest.app.clone(),
+        schemas,
+        endpoint: endpoint.clone(),
+        http: any,
+        admin: any,
+        instance: None,
+        secret: Secret::draw(),
+        cache: None,
+        drain_within: Duration::from_secs(10),
+        tap: Some(Arc::new(Shown(shown.clone()))),
+    };
+    let runtime = run::runtime().map_err(Failure::fault)?;
+    let mut host = runtime.block_on(Host::start(settings, broker)).map_err(|error| run::failure(error, &asked))?;
+    runtime.block_on(host.ready(READY_WITHIN)).map_err(|error| run::failure(error, &asked))?;
+    talk(&format!(
+        "ready on {endpoint} after {:.1} s, http://{} and http://{}; a dozen orders are placed",
+        begun.elapsed().as_secs_f64(),
+        host.http,
+        host.admin
+    ));
+
+    let samples = orders::samples();
+    let placing = std::thread::spawn({
+        let (url, samples) = (format!("http://{}/orders", host.http), samples.clone());
+        move || {
+            samples.iter().try_for_each(|sample| orders::place(&url, sample).map(|p| drop(shown.send(Seen::Placed(p)))))
+        }
+    });
+    let tally = watch(&seen, &samples, out)?;
+    let placed = placing.join().map_err(|_| Failure::internal(anyhow::anyhow!("placing orders panicked")))?;
+    placed.map_err(Failure::fault)?;
+    let drained = runtime.block_on(host.drain());
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    drained.map_err(Failure::fault)?;
+
+    writeln!(out)?;
+    tally.table(out)?;
+    let missing = tally.unmet(&samples);
+    if missing.is_empty() {
+        talk(&format!("everything came out as it must, {:.1} s in all", begun.elapsed().as_secs_f64()));
+        return Ok(());
+    }
+    missing.iter().for_each(|line| talk(&format!("not as it must be: {line}")));
+    Err(Failure::fault(anyhow::anyhow!("the demo did not come out as it must")))
+}
+
+/// The app's folder.
+fn app(asked: Option<&Path>) -> Result<PathBuf, Failure> {
+    if let Some(path) = asked {
+        return Ok(path.to_owned());
+    }
+    let here = std::env::current_dir().context("the current folder cannot be told").map_err(Failure::fault)?;
+    let found = here.ancestors().map(|folder| folder.join(APP)).find(|app| app.join("app.toml").is_file());
+    // Shown as it would be typed.
+    let found = found.map(|app| app.strip_prefix(&here).map(Path::to_owned).unwrap_or(app));
+    found.ok_or_else(|| {
+        let error = anyhow::anyhow!("{APP} is in none of the folders from {} upwards", here.display());
+        Failure::fault(error)
+            .hint("run it in fnhost's repository, or name the app: fnhost demo PATH/functions/fulfilment")
+    })
+}
+
+/// Shows what happens until all that must come has come, or nothing comes any more.
+fn watch(seen: &Receiver<Seen>, samples: &[Sample], out: &mut dyn Write) -> Result<Tally, Failure> {
+    let mut tally = Tally::default();
+    let fates: BTreeMap<&str, Fate> = samples.iter().map(|sample| (sample.id.as_str(), sample.fate)).collect();
+    while !tally.is_complete(samples) {
+        match seen.recv_timeout(SILENCE_MAX) {
+            Ok(Seen::Placed(placed)) => {
+                let detail = placed.detail.as_deref().unwrap_or_default();
+                show::line(out, "POST /orders", &placed.id, "(HTTP)", &format!("{} {detail}", placed.status))?;
+                tally.placed(placed);
+            }
+            Ok(Seen::Passed(events)) => {
+                for event in events {
+                    let id = String::from_utf8_lossy(event.key.as_deref().unwrap_or_default()).into_owned();
+                    // On a Kafka there may be others' events.
+                    if fates.contains_key(id.as_str()) {
+                        show::passed(out, &event)?;
+                        tally.passed(&id, &event);
+                    }
+                }
+            }
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
+        }
+    }
+    Ok(tally)
+}

@@ -1,0 +1,274 @@
+//! `fnhost dev`: apps on an embedded broker, rebuilt and swapped in while they run.
+//!
+//! Each app has a host of its own in this process; all share one broker, whose file is kept from one run to the next. A change
+//! of a source rebuilds the app, and functions whose component is another one then handle their next batch with it. A change of
+//! app.toml or of a schema starts the app's host anew. What does not build, or is no app any more, is said, and what ran goes
+//! on running. Ctrl-C drains.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Runtime;
+
+use self::watch::{Change, Watcher};
+use super::host::{Host, Settings};
+use super::{Asked, Failure, build, run, show, talk, topics};
+use crate::app::schemas::Schemas;
+use crate::app::{App, manifest};
+use crate::broker::Broker;
+use crate::broker::embedded::{self, Embedded};
+use crate::config::Secret;
+use crate::worker::tap::{Passed, Tap};
+
+mod watch;
+
+/// The broker's file, in the folder that is kept.
+const BROKER: &str = "broker.redb";
+/// Compiled components, in the folder that is kept.
+const COMPILED: &str = "compiled";
+/// How long a host may take until it is ready.
+const READY_WITHIN: Duration = Duration::from_secs(60);
+/// Between two looks whether a host has failed.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Run apps while you write them: rebuild and swap in what changed
+///
+/// Builds the functions, runs them on an embedded broker that is kept in .fnhost/ between runs, and shows events as they flow.
+/// A function whose source changed is rebuilt and handles the next batch with its new code. Ctrl-C ends it.
+#[derive(Debug, clap::Args)]
+pub(super) struct DevArgs {
+    /// The apps: folders, or app.toml files
+    #[arg(value_name = "APP", required = true)]
+    apps: Vec<PathBuf>,
+    /// Where the first app's routes are served; the next app has the next port
+    #[arg(long, env = "FNHOST_HTTP", value_name = "ADDR", default_value = "127.0.0.1:8080", help_heading = "HTTP")]
+    http: SocketAddr,
+    /// Where the first app's health, metrics and functions are served; the next app has the next port
+    #[arg(long, env = "FNHOST_ADMIN", value_name = "ADDR", default_value = "127.0.0.1:9090", help_heading = "HTTP")]
+    admin: SocketAddr,
+    /// Where the broker's file and compiled components are kept; .fnhost in the first app's folder when left out
+    #[arg(long, env = "FNHOST_DATA", value_name = "DIR")]
+    data: Option<PathBuf>,
+}
+
+/// Prints what is committed.
+struct Printed;
+
+impl Tap for Printed {
+    fn passed(&self, events: Vec<Passed>) {
+        let mut out = io::stdout().lock();
+        for event in &events {
+            // When nobody reads it, nothing is lost.
+            show::passed(&mut out, event).ok();
+        }
+    }
+}
+
+/// What all apps share.
+struct Stage<'a> {
+    args: &'a DevArgs,
+    data: PathBuf,
+    broker: Arc<dyn Broker>,
+    secret: Secret,
+    runtime: Runtime,
+}
+
+/// One app, and its host while it has one.
+struct Running {
+    path: PathBuf,
+    app: Option<App>,
+    host: Option<Host>,
+    http: SocketAddr,
+    admin: SocketAddr,
+}
+
+/// Runs until Ctrl-C.
+pub(super) fn dev(args: &DevArgs) -> Result<(), Failure> {
+    let apps: Vec<PathBuf> = args.apps.iter().map(|path| folder(path)).collect();
+    let data = match (&args.data, apps.first()) {
+        (Some(data), _) => data.clone(),
+        (None, Some(app)) => app.join(".fnhost"),
+        (None, None) => PathBuf::from(".fnhost"),
+    };
+    let broker = Embedded::open(&data.join(BROKER), &embedded::Options::default()).map_err(|error| {
+        let hint = error.hint();
+        Failure::fault(error).hint(hint)
+    })?;
+    let stage = Stage { args, data, broker, secret: Secret::draw(), runtime: run::runtime().map_err(Failure::fault)? };
+    let (changes, changed) = sync_channel(watch::CHANGES_MAX);
+    let mut watcher = Watcher::start(changes.clone()).map_err(Failure::fault)?;
+    stage.runtime.spawn(async move {
+        if run::told_to_end().await.is_ok() {
+            changes.send(Change::End).ok();
+        }
+    });
+
+    let mut all = Vec::new();
+    for (number, path) in apps.into_iter().enumerate() {
+        let mut running = stage.app(path, number);
+        stage.start_anew(&mut running, &mut watcher, true)?;
+        all.push(running);
+    }
+    let ended = stage.turns(&mut all, &mut watcher, &changed);
+    talk("ending: the open batches are finished first");
+    for running in all {
+        if let Some(host) = running.host {
+            stage.runtime.block_on(host.drain()).map_err(Failure::fault)?;
+        }
+    }
+    stage.runtime.shutdown_timeout(Duration::from_secs(1));
+    ended
+}
+
+impl Stage<'_> {
+    fn app(&self, path: PathBuf, number: usize) -> Running {
+        let nth = |address: SocketAddr| {
+            let number = u16::try_from(number).unwrap_or_default();
+            // Port 0 is a free one, whichever app it is.
+            let port = if address.port() == 0 { 0 } else { address.port().saturating_add(number) };
+            SocketAddr::new(address.ip(), port)
+        };
+        Running { path, app: None, host: None, http: nth(self.args.http), admin: nth(self.args.admin) }
+    }
+
+    /// Takes one change after the other until told to end.
+    fn turns(&self, all: &mut [Running], watcher: &mut Watcher, changed: &Receiver<Change>) -> Result<(), Failure> {
+        loop {
+            match changed.recv_timeout(LOOK) {
+                Ok(Change::End) | Err(RecvTimeoutError::Disconnected) => return Ok(()),
+                Ok(Change::Files(first)) => {
+                    let Some(files) = watch::settled(first, changed) else { return Ok(()) };
+                    for running in all.iter_mut().filter(|running| running.is_touched(&files)) {
+                        self.follow(running, watcher, &files);
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            for running in all.iter_mut() {
+                if let Some(error) = running.host.as_mut().and_then(Host::failure) {
+                    let path = running.path.clone();
+                    return Err(run::failure(error, &self.asked(&path, "")));
+                }
+            }
+        }
+    }
+
+    /// What changed is built, and swapped in or started anew. Nothing that goes wrong ends what runs.
+    fn follow(&self, running: &mut Running, watcher: &mut Watcher, files: &[PathBuf]) {
+        let anew = running.host.is_none() || files.iter().any(|file| watch::is_description(file));
+        let done = if anew { self.start_anew(running, watcher, false) } else { self.swap(running) };
+        if let Err(failure) = done {
+            failure.print(&mut io::stderr().lock());
+            talk("what ran before goes on running; waiting for the next change");
+        }
+    }
+
+    /// Builds, and hands the functions that became other ones to their workers.
+    fn swap(&self, running: &mut Running) -> Result<(), Failure> {
+        let (Some(app), Some(host)) = (&running.app, &running.host) else { return Ok(()) };
+        build::build_app(app, &mut io::sink())?;
+        let built = Instant::now();
+        for function in &app.functions {
+            if let Some(digest) = host.swap(function).map_err(Failure::fault)? {
+                let took = built.elapsed().as_millis();
+                talk(&format!(
+                    "{}: {} handles the next batch, {took} ms after it was built",
+                    function.name,
+                    digest.short()
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads and builds the app, and starts its host, in place of the one it may have. When `first`, what does not build is
+    /// waited for.
+    fn start_anew(&self, running: &mut Running, watcher: &mut Watcher, first: bool) -> Result<(), Failure> {
+        let manifest = manifest::read(&running.path)?;
+        let schemas = Schemas::load(&manifest.schemas)?;
+        watcher.follow(&manifest.app, &manifest.schemas).map_err(Failure::fault)?;
+        if let Err(failure) = build::build_app(&manifest.app, &mut io::sink()) {
+            if !first {
+                return Err(failure);
+            }
+            failure.print(&mut io::stderr().lock());
+            talk("waiting for a change that builds");
+            return Ok(());
+        }
+        if let Some(host) = running.host.take() {
+            self.runtime.block_on(host.drain()).map_err(Failure::fault)?;
+        }
+        let asked = self.asked(&running.path, &manifest.app.name);
+        topics::make_all(&manifest.app, self.broker.as_ref()).map_err(|error| Failure::broker(error, &asked))?;
+        let settings = Settings {
+            app: manifest.app.clone(),
+            schemas,
+            endpoint: self.data.join(BROKER).display().to_string(),
+            http: running.http,
+            admin: running.admin,
+            instance: None,
+            secret: self.secret.clone(),
+            cache: Some(self.data.join(COMPILED)),
+            drain_within: Duration::from_secs(10),
+            tap: Some(Arc::new(Printed)),
+        };
+        let begin = self.runtime.block_on(Host::start(settings, Arc::clone(&self.broker)));
+        let mut host = begin.map_err(|error| run::failure(error, &asked))?;
+        self.runtime.block_on(host.ready(READY_WITHIN)).map_err(|error| run::failure(error, &asked))?;
+        introduce(&manifest.app, &manifest.schemas, &host);
+        (running.app, running.host) = (Some(manifest.app), Some(host));
+        Ok(())
+    }
+
+    fn asked<'a>(&'a self, path: &'a Path, app: &'a str) -> Asked<'a> {
+        Asked { path, app, brokers: "the embedded broker", option: "--embedded .fnhost/broker.redb" }
+    }
+}
+
+impl Running {
+    /// Whether any of the files is the app's: within its folder, its functions' crates or its schemas.
+    fn is_touched(&self, files: &[PathBuf]) -> bool {
+        let Some(app) = &self.app else { return true };
+        let crates = app.functions.iter().map(|function| app.function_folder(function));
+        let folders: Vec<PathBuf> = crates.chain([self.path.clone()]).map(|f| f.canonicalize().unwrap_or(f)).collect();
+        files.iter().any(|file| watch::is_description(file) || folders.iter().any(|folder| file.starts_with(folder)))
+    }
+}
+
+/// The folder of an app that may have been named by its file.
+fn folder(path: &Path) -> PathBuf {
+    match path.file_name() {
+        Some(name) if name == "app.toml" => match path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+            _ => PathBuf::from("."),
+        },
+        _ => path.to_owned(),
+    }
+}
+
+/// A file as it would be typed here.
+fn typed(file: &Path) -> PathBuf {
+    let (whole, here) = (file.canonicalize(), std::env::current_dir());
+    match (whole, here) {
+        (Ok(whole), Ok(here)) => whole.strip_prefix(here).map(Path::to_owned).unwrap_or(whole),
+        (whole, _) => whole.unwrap_or_else(|_| file.to_owned()),
+    }
+}
+
+/// Where it is served, and what to try.
+fn introduce(app: &App, schemas: &Path, host: &Host) {
+    talk(&format!(
+        "{} runs: http://{} for its users, http://{} for you (/metrics, /functions)",
+        app.name, host.http, host.admin
+    ));
+    for route in &app.routes {
+        let examples = schemas.join("examples").join(&*route.body).join("valid");
+        let first = std::fs::read_dir(examples).ok().and_then(|all| all.flatten().map(|entry| entry.path()).min());
+        let body = first.map_or_else(|| "'{}'".to_owned(), |file| format!("@{}", typed(&file).display()));
+        talk(&format!("try: curl -i http://{}{} -H 'content-type: application/json' -d {body}", host.http, route.path));
+    }
+}

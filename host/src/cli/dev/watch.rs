@@ -1,0 +1,98 @@
+//! Which files changed: what the operating system tells of the apps' folders, less what building makes.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
+
+use crate::app::App;
+
+/// Changes that wait at most. More are told by those that wait: all of an app is built.
+pub(super) const CHANGES_MAX: usize = 256;
+/// An editor writes a file in several steps: this long nothing must have changed.
+const QUIET: Duration = Duration::from_millis(40);
+/// What building and running write to.
+const MADE: [&str; 4] = ["target", "build", ".fnhost", ".git"];
+
+/// What happened.
+pub(super) enum Change {
+    /// These files changed.
+    Files(Vec<PathBuf>),
+    /// Ctrl-C.
+    End,
+}
+
+/// A watch over folders.
+pub(super) struct Watcher {
+    notify: RecommendedWatcher,
+    folders: BTreeSet<PathBuf>,
+}
+
+impl Watcher {
+    /// A watch over nothing yet.
+    ///
+    /// # Errors
+    /// When the operating system has no watch left.
+    pub(super) fn start(changes: SyncSender<Change>) -> anyhow::Result<Self> {
+        let notify = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+            let Ok(event) = event else { return };
+            if matches!(event.kind, EventKind::Access(_)) {
+                return;
+            }
+            let files: Vec<PathBuf> = event.paths.into_iter().filter(|path| !is_made(path)).collect();
+            if !files.is_empty() {
+                // When the queue is full, what waits in it has the apps built all the same.
+                drop(changes.try_send(Change::Files(files)));
+            }
+        });
+        Ok(Self { notify: notify.context("changes of files cannot be watched")?, folders: BTreeSet::new() })
+    }
+
+    /// Watches an app's folder, its schemas and its functions' crates, wherever they lie.
+    ///
+    /// # Errors
+    /// A folder that cannot be watched.
+    pub(super) fn follow(&mut self, app: &App, schemas: &Path) -> anyhow::Result<()> {
+        let crates = app.functions.iter().map(|function| app.function_folder(function));
+        for folder in crates.chain([app.root.clone(), schemas.to_owned()]) {
+            // A folder of schemas need not be there.
+            let Ok(folder) = folder.canonicalize() else { continue };
+            if self.folders.iter().any(|known| folder.starts_with(known)) {
+                continue;
+            }
+            self.notify
+                .watch(&folder, RecursiveMode::Recursive)
+                .with_context(|| format!("{} cannot be watched", folder.display()))?;
+            self.folders.insert(folder);
+        }
+        Ok(())
+    }
+}
+
+/// All that changed until it was quiet; `None` when it is to end.
+pub(super) fn settled(first: Vec<PathBuf>, changed: &Receiver<Change>) -> Option<Vec<PathBuf>> {
+    let mut files = first;
+    loop {
+        match changed.recv_timeout(QUIET) {
+            Ok(Change::Files(more)) => files.extend(more),
+            Ok(Change::End) => return None,
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return Some(files),
+        }
+    }
+}
+
+/// Whether the file says what the app is, rather than what a function does.
+pub(super) fn is_description(file: &Path) -> bool {
+    let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    name == "app.toml" || name.ends_with(".schema.json")
+}
+
+/// Whether building or running wrote it, or an editor that is not done yet.
+fn is_made(path: &Path) -> bool {
+    let of_editor = |name: &str| name.ends_with('~') || name.ends_with(".swp") || name.starts_with(".#");
+    path.components().any(|part| part.as_os_str().to_str().is_some_and(|part| MADE.contains(&part)))
+        || path.file_name().and_then(|name| name.to_str()).is_some_and(of_editor)
+}
