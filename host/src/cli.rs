@@ -150,9 +150,9 @@ fn dispatch(cli: Cli) -> Exit {
         Verb::Test(args) => test::test(&args, &mut out),
         Verb::Invoke(args) => invoke::invoke(&args, &mut out),
         Verb::Topics(args) => topics::topics(&args, &mut out),
+        Verb::Completions(args) => completions::completions(&args, &mut out),
         Verb::Events(args) => events::events(args, &mut out),
         Verb::Status(args) => status::status(&args, &mut out),
-        Verb::Completions(args) => completions::completions(&args, &mut out),
     });
     match done.and_then(|()| out.flush().map_err(Failure::from)) {
         Ok(()) => Exit::Done,

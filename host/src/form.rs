@@ -10,7 +10,7 @@
 //! The same holds for keys (`key`, `keyBase64`), the values of headers and state. An event is an object of these with
 //! `topic`, `timestamp` and `headers`; or a CloudEvent as it is, whose subject becomes the key and whose time the timestamp.
 //!
-//! An event that was read from a topic ([`Written`]) says its `partition` and `offset` too. Wherever an event is read from
+//! An event that was read from a topic (`Written`) says its `partition` and `offset` too. Wherever an event is read from
 //! JSON these may stand, and say nothing: where it will lie is for the broker. So what one verb prints another one takes.
 
 use std::sync::Arc;

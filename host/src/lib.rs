@@ -6,7 +6,7 @@
 //! - [`event`]: the types that cross module borders; [`invocation`]: the one between worker and sandbox.
 //! - [`form`]: events as people write and read them in JSON.
 //! - [`ingress`]: HTTP requests become events.
-//! - [`broker`]: the seam to what holds topics, and Apache Kafka behind it.
+//! - [`broker`]: the seam to what holds topics, and behind it Apache Kafka, or one file.
 //! - [`worker`]: one thread, one membership, its partitions: poll, handle, commit.
 //! - [`sandbox`]: a component in a fresh instance for every event.
 //! - [`scenario`]: functions without a broker: what becomes of events, held against what is expected.

@@ -13,7 +13,7 @@
 //! sent is held against no schema: to see what becomes of a broken event is one reason to send it. There are no times to
 //! read from: the broker's seam has no index by time.
 //!
-//! Bounded: [`READS_MAX`] pages and [`SENDS_MAX`] events at once (beyond them 503), a page by [`page::Limits`], an event by
+//! Bounded: `READS_MAX` pages and `SENDS_MAX` events at once (beyond them 503), a page by `page::Limits`, an event by
 //! its topic's `max-message`. Refused: bodies that are not said to be JSON, so that no web page can send events from a
 //! browser on the operator's machine.
 

@@ -12,10 +12,10 @@
 //!                                     file ─▶ memberships, replays: read in bounded pieces, nothing kept
 //! ```
 //!
-//! - [`file`] opens, reads and writes; [`open_error`] says what mends one that cannot be opened; [`log`] has the tables.
-//! - [`writer`] is the only one that writes, and looks at every fence when it does.
-//! - [`group`] decides who owns what, and knows neither files nor threads; [`groups`] and [`membership`] bring it to them.
-//! - [`upkeep`] deletes and compacts.
+//! - `file` opens, reads and writes, and knows what became of a write that failed; `log` has the tables.
+//! - `writer` is the only one that writes, and looks at every fence when it does.
+//! - `group` decides who owns what, and knows neither files nor threads; `groups` and `membership` bring it to them.
+//! - `upkeep` deletes and compacts.
 //!
 //! Locks, outermost first: groups, catalog. Neither is held while the file is waited for, but by the writer, which reads
 //! the catalog that it alone changes.
@@ -54,7 +54,6 @@ mod publisher;
 mod queue;
 mod record;
 mod replay;
-mod shadow;
 mod shared;
 mod upkeep;
 mod writer;

@@ -119,13 +119,10 @@ impl Answer {
     /// What it says, whatever its status.
     pub(super) fn read<T: DeserializeOwned>(&self) -> Result<T, Failure> {
         serde_json::from_str(&self.body).map_err(|error| {
-            self.stranger().map_or_else(
-                || {
-                    Failure::fault(anyhow::Error::from(error).context("the host's answer cannot be read"))
-                        .hint("are the host and this command of one version? fnhost --version")
-                },
-                |stranger| stranger,
-            )
+            self.stranger().unwrap_or_else(|| {
+                Failure::fault(anyhow::Error::from(error).context("the host's answer cannot be read"))
+                    .hint("are the host and this command of one version? fnhost --version")
+            })
         })
     }
 

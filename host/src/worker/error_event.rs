@@ -1,7 +1,7 @@
 //! The record on the error topic: the event that could not be processed, byte for byte, and why.
 //!
 //! A CloudEvent in structured mode, so that people read it with Kafka's console tools. It is never more than about 1.4 times
-//! its event: what could make it larger is written shorter ([`original`]). Its key is the event's, so that what is said about
+//! its event: what could make it larger is written shorter (`original`). Its key is the event's, so that what is said about
 //! one key stays in order; a key beyond [`KEY_BYTES_MAX`], which stands inside anyway, is hashed. Its id derives from where
 //! the event lies and who failed it, so a repeated attempt gives the same.
 

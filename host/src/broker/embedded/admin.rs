@@ -1,12 +1,12 @@
 //! Topics and positions: what is asked of the broker outside the data path.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use super::job::{Denied, Work};
 use super::shared::Shared;
 use super::{keys, log};
-use crate::broker::{Error, Progress, Pulse, TopicChange};
+use crate::broker::{Error, Progress, Pulse, TopicChange, lock};
 use crate::event::Partition;
 
 /// What was said to do nothing here. Bounded by the number of Kafka's keys.
@@ -14,19 +14,17 @@ use crate::event::Partition;
 pub(super) struct Said(Mutex<BTreeSet<String>>);
 
 impl Said {
-    /// Says once what a change asks for in vain.
-    fn say(&self, change: &TopicChange) {
+    /// What a change asks for in vain, and was not asked for before.
+    fn news(&self, change: &TopicChange) -> Vec<String> {
         let (config, replication) = match change {
             TopicChange::Create { config, replication, .. } => (config, *replication),
             TopicChange::Configure { config, .. } => (config, None),
-            TopicChange::Grow { .. } => return,
+            TopicChange::Grow { .. } => return Vec::new(),
         };
         let replicas = replication.filter(|replicas| *replicas > 1).map(|_| "replication");
-        for key in keys::not_honoured(config).chain(replicas) {
-            if self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key.to_owned()) {
-                tracing::warn!(topic = change.topic(), "the embedded broker does nothing about `{key}`");
-            }
-        }
+        let mut said = lock(&self.0);
+        let asked = keys::not_honoured(config).chain(replicas).map(str::to_owned);
+        asked.filter(|key| said.insert(key.clone())).collect()
     }
 }
 
@@ -34,7 +32,9 @@ impl Said {
 pub(super) fn apply(shared: &Shared, said: &Said, change: &TopicChange) -> Result<(), Error> {
     match shared.ask(Work::Change(change.clone()), &Pulse::default()) {
         Ok(_) => {
-            said.say(change);
+            for key in said.news(change) {
+                tracing::warn!(topic = change.topic(), "the embedded broker does nothing about `{key}`");
+            }
             Ok(())
         }
         Err(why @ Denied::Unchanged(_)) => {
@@ -55,7 +55,7 @@ pub(super) fn progress(shared: &Shared, group: &str, topics: &[&str]) -> Result<
     let catalog = shared.catalog();
     for held in topics.iter().filter_map(|topic| catalog.get(topic)) {
         for number in 0..held.stored.partitions {
-            ids.insert(Partition::new(std::sync::Arc::clone(&held.name), number), held.stored.id);
+            ids.insert(Partition::new(Arc::clone(&held.name), number), held.stored.id);
         }
     }
     drop(catalog);
@@ -70,4 +70,25 @@ pub(super) fn progress(shared: &Shared, group: &str, topics: &[&str]) -> Result<
         progress.collect()
     });
     read.map_err(|fault| shared.fault(fault))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_asked_for_in_vain_is_said_once() {
+        let create = |name: &str, replication, config: &[(&str, &str)]| TopicChange::Create {
+            name: name.to_owned(),
+            partitions: 1,
+            replication,
+            config: config.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
+        };
+        let said = Said::default();
+        let first = create("a", Some(3), &[("min.insync.replicas", "2"), ("retention.ms", "5")]);
+        assert_eq!(said.news(&first), ["min.insync.replicas", "replication"]);
+        let second = create("b", Some(3), &[("min.insync.replicas", "2"), ("segment.ms", "5")]);
+        assert_eq!(said.news(&second), ["segment.ms"]);
+        assert_eq!(said.news(&create("c", Some(1), &[])), [""; 0]);
+    }
 }

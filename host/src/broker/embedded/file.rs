@@ -6,12 +6,11 @@
 //! - Whether it can be trusted: its format is known, and it is read through once, for what a careless copy or a bad disk did
 //!   to it would show late, or not at all.
 //! - What became of a write that failed: redb gives such a database up, and says that the write may have been done all the
-//!   same. A number that goes up with every write tells, and it is looked up without writing ([`Shadow`]), for that may
+//!   same. A number that goes up with every write tells, and it is looked up without writing ([`Access::Look`]), for that may
 //!   not be possible. Then the file is opened anew, which may have to wait until there is room on the disk.
 //!
 //! Reads are short, and hold a lock that only opening anew takes for itself.
 
-use std::any::Any;
 use std::fs;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -20,43 +19,27 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use redb::backends::FileBackend;
-use redb::{
-    Database, ReadTransaction, ReadableDatabase, StorageBackend, TableDefinition, TableError, WriteTransaction,
-};
+use redb::{Database, ReadTransaction, ReadableDatabase, WriteTransaction};
 
-use super::log;
+use self::opening::{Access, META, WRITES_KEY, create, initialise, open_handle, sort, sort_panics, text_of, writes_of};
 use super::open_error::OpenError;
-use super::shadow::Shadow;
 use crate::broker::lock;
+
+mod opening;
+mod shadow;
+#[cfg(test)]
+pub(super) mod tests;
 
 /// The layout of the tables and of what is in them. Raise it with every change that an older fnhost would not understand.
 pub(super) const FORMAT: u64 = 1;
 
-/// What redb may keep of the file in memory.
-const CACHE_BYTES: usize = 16 << 20;
-/// A larger file is not read through when it is opened: that would take longer than a start may.
-const CHECKED_BYTES_MAX: u64 = 256 << 20;
 /// How long a file that failed is left alone before it is tried again.
 const RETRY: Duration = Duration::from_millis(500);
-
-const META: TableDefinition<'static, &str, u64> = TableDefinition::new("meta");
-const FORMAT_KEY: &str = "format";
-const WRITES_KEY: &str = "writes";
 
 /// Makes a database of the file, which it holds.
 type Opener = Box<dyn Fn(Access) -> Result<Database, redb::DatabaseError> + Send + Sync>;
 
-/// How the file is opened.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Access {
-    /// To be used.
-    Use,
-    /// To be looked at, even if nothing can be written.
-    Look,
-}
-
-/// Why the file could not be read or written. Nothing was written.
+/// Why the file could not be read or written. But for [`Fault::Unknown`], nothing was written.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(super) enum Fault {
     /// The disk, most likely. It may work again.
@@ -68,6 +51,9 @@ pub(super) enum Fault {
     /// The broker was dropped.
     #[error("the broker is closed")]
     Closed,
+    /// A write failed, and so did finding out what became of it.
+    #[error("whether it was written is unknown")]
+    Unknown,
 }
 
 impl<E: Into<redb::Error>> From<E> for Fault {
@@ -139,7 +125,7 @@ impl File {
     }
 
     /// An opened database of a known format.
-    pub(super) fn with(path: PathBuf, opener: Opener) -> Result<Self, OpenError> {
+    fn with(path: PathBuf, opener: Opener) -> Result<Self, OpenError> {
         let database = sort_panics(&path, || opener(Access::Use))?.map_err(|e| sort(&path, e))?;
         let writes = writes_of(&path, &database)?;
         Ok(Self {
@@ -171,8 +157,8 @@ impl File {
         }
     }
 
-    /// Writes all that `work` does, or nothing. Only the writer may call this. What it returns is true: the file is opened
-    /// anew until that is known.
+    /// Writes all that `work` does, or nothing. Only the writer may call this. Does not return while it is unknown which,
+    /// unless that cannot be found out any more.
     pub(super) fn write<T>(
         &self,
         work: impl FnOnce(&WriteTransaction) -> Result<Written<T>, redb::Error>,
@@ -187,7 +173,7 @@ impl File {
                     self.writes.store(number, Ordering::Relaxed);
                     *lock(&self.trouble) = None;
                 }
-                return value.ok_or(Fault::Closed);
+                return value.ok_or(Fault::Unknown);
             }
             Ok(Err(error)) => Fault::from(error),
             Err(panic) => Fault::Damaged(text_of(&*panic).into()),
@@ -199,10 +185,10 @@ impl File {
         if !is_in_doubt {
             return Err(fault);
         }
-        let found = self.find_out()?;
-        self.expect(self.writes.load(Ordering::Relaxed), found)?;
+        let found = self.find_out().map_err(|_| Fault::Unknown)?;
+        self.check(self.writes.load(Ordering::Relaxed), found)?;
         self.writes.store(found, Ordering::Relaxed);
-        if found == number { value.ok_or(Fault::Closed) } else { Err(fault) }
+        if found == number { value.ok_or(Fault::Unknown) } else { Err(fault) }
     }
 
     /// Closes it for good, and lets go of the lock.
@@ -265,7 +251,7 @@ impl File {
         let (opened, found) = self.opened(Access::Use).inspect_err(|fault| self.set_trouble(fault))?;
         *database = Some(opened);
         drop(database);
-        self.expect(self.writes.load(Ordering::Relaxed), found)
+        self.check(self.writes.load(Ordering::Relaxed), found)
     }
 
     fn set_trouble(&self, fault: &Fault) {
@@ -301,7 +287,7 @@ impl File {
     }
 
     /// There is no going on with a file that lost what was acknowledged.
-    fn expect(&self, expected: u64, found: u64) -> Result<(), Fault> {
+    fn check(&self, expected: u64, found: u64) -> Result<(), Fault> {
         if found >= expected {
             return Ok(());
         }
@@ -328,105 +314,3 @@ impl std::fmt::Display for Chain<'_> {
         Ok(())
     }
 }
-
-fn open_handle(handle: fs::File, access: Access) -> Result<Database, redb::DatabaseError> {
-    let is_checked = handle.metadata()?.len() <= CHECKED_BYTES_MAX;
-    let mut builder = Database::builder();
-    builder.set_cache_size(CACHE_BYTES).set_check_integrity_on_open(is_checked);
-    open_backend(&builder, FileBackend::new(handle)?, access)
-}
-
-fn open_backend(
-    builder: &redb::Builder,
-    backend: impl StorageBackend,
-    access: Access,
-) -> Result<Database, redb::DatabaseError> {
-    match access {
-        Access::Use => builder.create_with_backend(backend),
-        Access::Look => builder.create_with_backend(Shadow::new(backend)?),
-    }
-}
-
-/// Makes a file that appears whole or not at all: a process that is killed here leaves nothing to stumble over.
-fn create(path: &Path) -> Result<(), OpenError> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
-    let io = |what| move |cause| OpenError::Io { path: folder.to_owned(), what, cause };
-    fs::create_dir_all(folder).map_err(io("made"))?;
-    let new = tempfile::Builder::new().prefix(".new-").tempfile_in(folder).map_err(io("written to"))?;
-    initialise(path, new.as_file().try_clone().map_err(Into::into).and_then(|new| open_handle(new, Access::Use)))?;
-    match new.persist_noclobber(path) {
-        Ok(_) => {}
-        // Another process was faster; its file is as good.
-        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
-        Err(error) => return Err(io("written to")(error.error)),
-    }
-    // The name, too, is to survive a power cut.
-    fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(io("written to"))
-}
-
-/// Writes the tables of an empty broker.
-fn initialise(path: &Path, database: Result<Database, redb::DatabaseError>) -> Result<(), OpenError> {
-    let database = database.map_err(|e| sort(path, e))?;
-    let write = || -> Result<(), redb::Error> {
-        let transaction = database.begin_write()?;
-        let mut meta = transaction.open_table(META)?;
-        meta.insert(FORMAT_KEY, FORMAT)?;
-        meta.insert(WRITES_KEY, 0)?;
-        drop(meta);
-        log::create_tables(&transaction)?;
-        Ok(transaction.commit()?)
-    };
-    write().map_err(|e| sort_error(path, e))
-}
-
-/// How many writes a database of our format holds.
-fn writes_of(path: &Path, database: &Database) -> Result<u64, OpenError> {
-    let foreign = || OpenError::Foreign { path: path.to_owned() };
-    let number = |key| -> Result<Option<u64>, redb::Error> {
-        let transaction = database.begin_read()?;
-        match transaction.open_table(META) {
-            Ok(meta) => Ok(meta.get(key)?.map(|number| number.value())),
-            Err(TableError::TableDoesNotExist(_) | TableError::TableTypeMismatch { .. }) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
-    };
-    let format = number(FORMAT_KEY).map_err(|e| sort_error(path, e))?.ok_or_else(foreign)?;
-    if format > FORMAT {
-        return Err(OpenError::Newer { path: path.to_owned(), found: format });
-    }
-    number(WRITES_KEY).map_err(|e| sort_error(path, e))?.ok_or_else(foreign)
-}
-
-/// redb checks most of what it reads; what it does not check may make it panic.
-fn sort_panics<T>(path: &Path, work: impl FnOnce() -> T) -> Result<T, OpenError> {
-    catch_unwind(AssertUnwindSafe(work))
-        .map_err(|panic| OpenError::Damaged { path: path.to_owned(), cause: text_of(&*panic).into() })
-}
-
-fn text_of(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it makes no sense").to_owned()
-}
-
-/// redb's error as ours.
-fn sort(path: &Path, error: redb::DatabaseError) -> OpenError {
-    sort_error(path, error.into())
-}
-
-fn sort_error(path: &Path, error: redb::Error) -> OpenError {
-    let path = path.to_owned();
-    match error {
-        redb::Error::DatabaseAlreadyOpen | redb::Error::LockProtocolMismatch => OpenError::InUse { path },
-        // That is how redb says that the file does not begin as its files do.
-        redb::Error::Io(cause) if cause.kind() == io::ErrorKind::InvalidData => OpenError::Foreign { path },
-        // A file that ends before its time.
-        redb::Error::Io(cause) if cause.kind() == io::ErrorKind::UnexpectedEof => {
-            OpenError::Damaged { path, cause: Box::new(cause) }
-        }
-        redb::Error::Io(cause) => OpenError::Io { path, what: "used", cause },
-        other => OpenError::Damaged { path, cause: Box::new(other) },
-    }
-}
-
-#[cfg(test)]
-pub(super) mod tests;

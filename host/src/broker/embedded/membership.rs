@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::bell::Bell;
+use super::file::Fault;
 use super::group::Turn;
 use super::job::{Denied, Fence, Work, Write};
 use super::log::{self, Reader, Room};
@@ -236,6 +237,9 @@ impl Membership for EmbeddedMembership {
                 Err(CommitError::Refused { refused })
             }
             Err(moved @ Denied::Moved) => Err(CommitError::Stale { cause: Box::new(moved) }),
+            // Nobody will tell any more: whoever opens the file next finds the truth in it.
+            Err(unknown @ Denied::Fault(Fault::Unknown)) => Err(CommitError::Over { cause: Box::new(unknown) }),
+            Err(Denied::Fault(damaged @ Fault::Damaged(_))) => Err(CommitError::Broken(self.shared.fault(damaged))),
             // Neither is a property of the transaction: it is handed in again until somebody mends it.
             Err(passing @ (Denied::NoSuchTopic(_) | Denied::Fault(_))) => {
                 Err(CommitError::Again { cause: Box::new(passing) })

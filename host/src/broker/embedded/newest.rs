@@ -61,31 +61,33 @@ mod tests {
         assert!(Newest::default().note(&[0; 5000], 0, 1), "but one is always noted");
     }
 
-    /// One pass over a log as the upkeep makes it.
-    fn clean(
-        log: &mut BTreeMap<Offset, (u8, bool)>,
-        cleaned: &mut Offset,
-        end: Offset,
-        bytes_max: usize,
-        horizon: u64,
-    ) {
+    /// By offset: a key, and whether it is deleted.
+    type Log = BTreeMap<Offset, (u8, bool)>;
+
+    /// What one pass over a log as the upkeep makes it would delete, and up to where it then is clean.
+    fn superseded(log: &Log, cleaned: Offset, end: Offset, bytes_max: usize, horizon: u64) -> (Vec<Offset>, Offset) {
         let (mut newest, mut until) = (Newest::default(), end);
-        for (offset, (key, _)) in log.range(*cleaned..end) {
+        for (offset, (key, _)) in log.range(cleaned..end) {
             if !newest.note(&[*key], *offset, bytes_max) {
                 until = *offset;
                 break;
             }
         }
-        let before = *cleaned;
-        log.retain(|offset, (key, is_tombstone)| {
-            let timestamp_ms = u64::try_from(*offset).unwrap();
+        let is_superseded = |(offset, (key, is_tombstone)): &(&Offset, &(u8, bool))| {
+            let timestamp_ms = u64::try_from(**offset).unwrap();
             let glance = Glance { timestamp_ms, key: Some(std::slice::from_ref(key)), is_tombstone: *is_tombstone };
-            *offset >= until || !newest.is_superseded(*offset, &glance, before, horizon)
-        });
+            newest.is_superseded(**offset, &glance, cleaned, horizon)
+        };
+        (log.range(..until).filter(is_superseded).map(|(offset, _)| *offset).collect(), until)
+    }
+
+    fn clean(log: &mut Log, cleaned: &mut Offset, end: Offset, bytes_max: usize, horizon: u64) {
+        let (gone, until) = superseded(log, *cleaned, end, bytes_max, horizon);
+        log.retain(|offset, _| !gone.contains(offset));
         *cleaned = until;
     }
 
-    fn state(log: &BTreeMap<Offset, (u8, bool)>) -> BTreeMap<u8, Offset> {
+    fn state(log: &Log) -> BTreeMap<u8, Offset> {
         let mut state = BTreeMap::new();
         for (offset, (key, is_tombstone)) in log {
             if *is_tombstone {
@@ -112,6 +114,28 @@ mod tests {
                 log.append(&mut known);
                 prop_assert_eq!(state(&log), state(&whole));
             }
+        }
+
+        /// A replay that begins between two pieces of a pass: the piece that is on its way is still deleted, no other is.
+        #[test]
+        fn a_replay_that_begins_during_a_pass_has_all_that_the_log_says(
+            records in proptest::collection::vec((0..4_u8, any::<bool>()), 1..60),
+            (first, horizon) in (0..60_i64, 0..60_u64),
+            (pieces, piece, read) in (0..4_usize, 1..20_usize, 0..60_usize),
+        ) {
+            let mut log: Log = (0..).zip(records).collect();
+            let end = i64::try_from(log.len()).unwrap();
+            let mut cleaned = 0;
+            clean(&mut log, &mut cleaned, first.min(end), usize::MAX, horizon);
+            let (gone, _) = superseded(&log, cleaned, end, usize::MAX, horizon);
+            let (done, rest) = gone.split_at((pieces * piece).min(gone.len()));
+            log.retain(|offset, _| !done.contains(offset));
+            let says = state(&log);
+            let mut replayed: Log = log.iter().take(read).map(|(offset, record)| (*offset, *record)).collect();
+            let next = replayed.keys().next_back().map_or(0, |last| last + 1);
+            log.retain(|offset, _| !rest.iter().take(piece).any(|gone| gone == offset));
+            replayed.extend(log.range(next..));
+            prop_assert_eq!(state(&replayed), says);
         }
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
+use super::file::Fault;
 use super::job::{Denied, Fence, Job, Work, Write};
 use super::queue::Shut;
 use super::record::Draft;
@@ -63,6 +64,7 @@ fn fate_of(denied: Denied) -> PublishError {
             let too_large = refused.iter().any(|refusal| refusal.too_large);
             PublishError::Refused { too_large, cause: Box::new(Denied::Refused(refused)) }
         }
+        unknown @ Denied::Fault(Fault::Unknown) => PublishError::Unknown { cause: Box::new(unknown) },
         other => PublishError::Away { cause: Box::new(other) },
     }
 }

@@ -95,6 +95,12 @@ impl Queue {
         Some(taken)
     }
 
+    /// Whether nothing waits.
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        lock(&self.waiting).jobs.is_empty()
+    }
+
     /// Lets nothing more in. What waits is still taken.
     pub(super) fn close(&self) {
         lock(&self.waiting).is_closed = true;

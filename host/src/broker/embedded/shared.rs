@@ -146,7 +146,9 @@ impl Shared {
     pub(super) fn fault(&self, fault: Fault) -> Error {
         match fault {
             Fault::Damaged(_) => Error::Unfit { name: self.endpoint(), reason: fault.to_string() },
-            Fault::Storage(_) | Fault::Closed => Error::Away { endpoint: self.endpoint(), cause: Box::new(fault) },
+            Fault::Storage(_) | Fault::Closed | Fault::Unknown => {
+                Error::Away { endpoint: self.endpoint(), cause: Box::new(fault) }
+            }
         }
     }
 

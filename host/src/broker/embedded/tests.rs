@@ -1,4 +1,4 @@
-//! A broker whose disk is full.
+//! A broker whose disk is full, or takes its time.
 
 use super::file::tests::Disk;
 use super::*;
@@ -12,10 +12,10 @@ fn record(value: &str) -> Record {
     Record { topic: "t".into(), partition: Some(0), key: None, value: Some(value.into()), headers: Vec::new() }
 }
 
-fn member() -> Member {
+fn member(name: &str) -> Member {
     Member {
         group: "g".to_owned(),
-        name: "m".to_owned(),
+        name: name.to_owned(),
         stable: false,
         topics: BTreeMap::from([("t".into(), From::Earliest)]),
         poll_interval_max: Duration::from_secs(60),
@@ -23,6 +23,25 @@ fn member() -> Member {
         bytes_max: 1 << 20,
         prefetch_bytes_max: 1 << 20,
         pulse: Pulse::default(),
+    }
+}
+
+fn create() -> TopicChange {
+    TopicChange::Create { name: "t".into(), partitions: 1, replication: None, config: BTreeMap::new() }
+}
+
+/// What comes of the first record.
+fn transaction() -> Transaction {
+    let position = Position { next: Some(1), note: String::new() };
+    Transaction::new(BTreeMap::from([(Partition::new("t", 0), position)]), vec![record("passed on")]).unwrap()
+}
+
+/// Asks until it is so.
+fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !is_so() {
+        assert!(Instant::now() < deadline, "waited in vain: {what}");
+        std::thread::yield_now();
     }
 }
 
@@ -34,11 +53,10 @@ fn chain(error: &dyn std::error::Error) -> String {
 fn everybody_is_told_that_the_disk_is_full_and_nothing_that_was_acknowledged_is_lost() {
     let disk = Disk::default();
     let broker = Embedded::start(disk.file(), &Options::default()).unwrap();
-    let create = TopicChange::Create { name: "t".into(), partitions: 1, replication: None, config: BTreeMap::new() };
-    broker.apply(&[create]).unwrap();
+    broker.apply(&[create()]).unwrap();
     let publisher = broker.publisher().unwrap();
     block_on(publisher.publish(record("before"))).unwrap();
-    let mut membership = broker.join(&member()).unwrap();
+    let mut membership = broker.join(&member("m")).unwrap();
     let Polled::Assigned(_) = membership.poll(Duration::from_secs(60)).unwrap() else { panic!("it is alone") };
 
     disk.fill();
@@ -48,23 +66,60 @@ fn everybody_is_told_that_the_disk_is_full_and_nothing_that_was_acknowledged_is_
     assert!(!publisher.is_reachable());
     let Err(away) = broker.check(Duration::from_secs(60)) else { panic!("it is away") };
     assert!(chain(&away).starts_with("the broker at /disk/broker.redb is away: "), "{}", chain(&away));
-    let position = Position { next: Some(1), note: String::new() };
-    let partition = Partition::new("t", 0);
-    let transaction =
-        Transaction::new(BTreeMap::from([(partition.clone(), position)]), vec![record("passed on")]).unwrap();
+    let transaction = transaction();
     let refused = membership.commit(&transaction);
     assert!(matches!(refused, Err(CommitError::Again { .. })), "{refused:?}");
 
-    disk.make_room();
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while let Err(error) = broker.check(Duration::from_secs(60)) {
-        assert!(Instant::now() < deadline, "{error:?}");
-        std::thread::yield_now();
-    }
+    disk.work();
+    until("it is well again", || broker.check(Duration::from_secs(60)).is_ok());
     assert!(publisher.is_reachable());
     membership.commit(&transaction).unwrap();
-    let mut replay = broker.replay(&partition, 0).unwrap();
+    let mut replay = broker.replay(&Partition::new("t", 0), 0).unwrap();
     let Replayed::Records(records) = replay.next(Duration::ZERO).unwrap() else { panic!("there are some") };
     let values: Vec<_> = records.into_iter().map(|event| String::from_utf8(event.value.unwrap()).unwrap()).collect();
     assert_eq!(values, ["before", "passed on"]);
+}
+
+struct WorksAgain<'a>(&'a Disk);
+
+impl Drop for WorksAgain<'_> {
+    fn drop(&mut self) {
+        self.0.work();
+    }
+}
+
+/// A member that lost its place while its commit was on its way to the disk, and the one that has its partition now.
+#[test]
+fn a_partition_is_handed_over_when_what_its_last_owner_handed_in_is_decided() {
+    let disk = Disk::default();
+    let broker = Embedded::start(disk.file(), &Options::default()).unwrap();
+    broker.apply(&[create()]).unwrap();
+    block_on(broker.publisher().unwrap().publish(record("before"))).unwrap();
+    let mut late = broker.join(&Member { poll_interval_max: Duration::from_millis(1), ..member("a") }).unwrap();
+    let Polled::Assigned(_) = late.poll(Duration::from_secs(60)).unwrap() else { panic!("it is alone") };
+    std::thread::scope(|scope| {
+        // Whatever fails in here, nobody waits for the disk for ever.
+        let _works_again = WorksAgain(&disk);
+        disk.hang();
+        let commit = scope.spawn(|| late.commit(&transaction()));
+        // The writer has looked at the fence and waits for the disk.
+        until("the disk is waited for", || disk.is_waited_for());
+        let next = scope.spawn(|| {
+            let mut next = broker.join(&member("b")).unwrap();
+            let mut assigned = None;
+            until("its partition", || match next.poll(Duration::from_millis(10)).unwrap() {
+                Polled::Assigned(positions) => {
+                    assigned = positions.into_values().next();
+                    true
+                }
+                _ => false,
+            });
+            assigned
+        });
+        // It asks the writer before it reads where the group is.
+        until("the next owner waits", || !broker.shared.queue.is_empty());
+        disk.work();
+        commit.join().unwrap().unwrap();
+        assert_eq!(next.join().unwrap().unwrap().next, Some(1));
+    });
 }

@@ -78,7 +78,7 @@ pub(super) fn of(json: &str, width: Width) -> serde_json::Result<String> {
 fn shown(plain: Option<&RawValue>, base64: Option<&str>, null: &str) -> String {
     match (plain.map(RawValue::get), base64) {
         (Some(text), _) if text.starts_with('"') => {
-            serde_json::from_str::<String>(text).map_or(text.into(), |t| escaped(&t))
+            serde_json::from_str::<String>(text).map_or_else(|_| text.into(), |t| escaped(&t))
         }
         (Some(document), _) => escaped(document),
         (None, Some(base64)) => format!("base64:{base64}"),

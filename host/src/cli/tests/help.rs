@@ -35,7 +35,8 @@ fn help_of_fnhost() {
       invoke       Hand one event to a function, and print what becomes of it
       topics       Make the broker's topics what app.toml says
       events       Print the events of a topic, or send some, through a running host
-      status       Print whether a running host is ready, and its functions with version, partitions and lag
+      status       Print whether a running host is ready, and its functions with version, partitions and
+                   lag
       completions  Print what a shell needs to complete fnhost's command lines
       help         Print this message or the help of the given subcommand(s)
 

@@ -224,5 +224,6 @@ fn what_is_deleted_makes_room_for_what_comes() {
         broker.upkeep().unwrap();
         sizes.push(std::fs::metadata(place.path()).unwrap().len());
     }
-    assert!(sizes[4..].iter().max() <= sizes[..4].iter().max(), "the file grows for ever: {sizes:?}");
+    // A third of all that was written, and three times what is kept at once.
+    assert!(sizes.iter().all(|size| *size < 4_000_000), "the file grows for ever: {sizes:?}");
 }

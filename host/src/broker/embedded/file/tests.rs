@@ -2,6 +2,9 @@
 
 use std::sync::atomic::AtomicU8;
 
+use redb::{StorageBackend, TableDefinition};
+
+use super::opening::open_backend;
 use super::*;
 use crate::broker::embedded::log::create_tables;
 
@@ -11,12 +14,15 @@ const IS_FULL: u8 = 1;
 const FAILS_WHEN_DONE: u8 = 2;
 /// The same, and what was written last is gone.
 const LOSES: u8 = 3;
+/// Making sure of it takes until there is another mode.
+const HANGS: u8 = 4;
 
 /// A disk in memory, which fails when told to, and outlives the databases on it.
 #[derive(Clone, Debug, Default)]
 pub(in crate::broker::embedded) struct Disk {
     mode: Arc<AtomicU8>,
     contents: Arc<Mutex<Contents>>,
+    is_waited_for: Arc<AtomicBool>,
 }
 
 #[derive(Debug, Default)]
@@ -43,7 +49,16 @@ impl Disk {
         self.set(IS_FULL);
     }
 
-    pub(in crate::broker::embedded) fn make_room(&self) {
+    pub(in crate::broker::embedded) fn hang(&self) {
+        self.set(HANGS);
+    }
+
+    /// Whether a hanging disk is waited for.
+    pub(in crate::broker::embedded) fn is_waited_for(&self) -> bool {
+        self.is_waited_for.load(Ordering::Relaxed)
+    }
+
+    pub(in crate::broker::embedded) fn work(&self) {
         self.set(WORKS);
     }
 }
@@ -67,6 +82,10 @@ impl StorageBackend for Disk {
     }
 
     fn sync_data(&self) -> Result<(), io::Error> {
+        while self.mode.load(Ordering::Relaxed) == HANGS {
+            self.is_waited_for.store(true, Ordering::Relaxed);
+            std::thread::yield_now();
+        }
         let mut contents = lock(&self.contents);
         match self.mode.swap(WORKS, Ordering::Relaxed) {
             FAILS_WHEN_DONE => Err(io::ErrorKind::Other.into()),
@@ -132,7 +151,7 @@ fn a_write_on_a_full_disk_is_undone_and_there_is_room_later() {
     );
     assert!(file.is_in_trouble());
     assert!(put(&file, 3).is_err(), "it is left alone for a while");
-    disk.make_room();
+    disk.work();
     put_at_last(&file, 4);
     assert!(!file.is_in_trouble());
     assert_eq!(numbers(&file), [1, 4]);
