@@ -1,11 +1,10 @@
 //! An event as it lies on a topic, written as JSON.
 
-use std::time::{Duration, UNIX_EPOCH};
-
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::entries;
 use crate::event::Event;
+use crate::worker::error_event::rfc3339;
 
 /// An event with its place: `topic`, `partition`, `offset`, `timestamp`, then what it holds.
 pub(crate) struct Written<'a>(pub(crate) &'a Event);
@@ -17,19 +16,12 @@ impl Serialize for Written<'_> {
         map.serialize_entry("topic", &*partition.topic)?;
         map.serialize_entry("partition", &partition.number)?;
         map.serialize_entry("offset", offset)?;
-        if let Some(timestamp) = timestamp_ms.and_then(rfc3339) {
-            map.serialize_entry("timestamp", &timestamp)?;
+        if let Some(timestamp) = timestamp_ms {
+            map.serialize_entry("timestamp", &rfc3339(*timestamp))?;
         }
         entries(&mut map, key.as_deref(), headers, value.as_deref())?;
         map.end()
     }
-}
-
-/// A time in UTC; `None` when it lies beyond the year 9999, where RFC 3339 ends.
-fn rfc3339(ms: u64) -> Option<String> {
-    const YEAR_10000_MS: u64 = 253_402_300_800_000;
-    let time = UNIX_EPOCH.checked_add(Duration::from_millis(ms)).filter(|_| ms < YEAR_10000_MS)?;
-    Some(humantime::format_rfc3339_millis(time).to_string())
 }
 
 #[cfg(test)]
@@ -59,7 +51,6 @@ mod tests {
         insta::assert_snapshot!(serde_json::to_string(&Written(&plain)).unwrap(), @r#"{"topic":"orders","partition":2,"offset":17,"timestamp":"2026-11-21T06:43:01.003Z","key":"4711","value":{"id":"4711","sum":1.10}}"#);
         let odd = Event { timestamp_ms: None, ..event(Some(&[0xfe]), None) };
         insta::assert_snapshot!(serde_json::to_string(&Written(&odd)).unwrap(), @r#"{"topic":"orders","partition":2,"offset":17,"keyBase64":"/g==","headers":[{"name":"trace","value":"a\nb"},{"name":"none","value":null},{"name":"raw","valueBase64":"/w=="}],"value":null}"#);
-        assert_eq!(rfc3339(u64::MAX), None);
     }
 
     #[test]
