@@ -41,22 +41,25 @@ pub(super) fn build_app(app: &App, out: &mut dyn Write) -> Result<(), Failure> {
     let mut packages: BTreeMap<&str, Package> = BTreeMap::new();
     for function in &app.functions {
         if let Source::Crate(folder) = &function.source {
-            let package = Package::find(folder).map_err(|error| no_crate(error, &function.name))?;
+            let package = Package::find(folder, &function.name)?;
             packages.insert(&function.name, package);
         }
     }
     let built = cargo::build(packages.values())?;
     let folder = app.build_folder();
-    std::fs::create_dir_all(&folder).with_context(|| format!("{} cannot be made", folder.display())).map_err(fault)?;
+    std::fs::create_dir_all(&folder)
+        .with_context(|| format!("{} cannot be made", folder.display()))
+        .map_err(|error| Failure::unwritten(error, &folder))?;
     let width = app.functions.iter().map(|f| f.name.len()).max().unwrap_or_default();
     for function in &app.functions {
         let file = app.component_file(function);
         if let Some(package) = packages.get(function.name.as_str()) {
             let artefact = built.get(&package.manifest).ok_or_else(|| no_component(&function.name, package))?;
-            put(artefact, &file).map_err(fault)?;
+            put(artefact, &file).map_err(|error| Failure::unwritten(error, &file))?;
         }
-        let bytes =
-            std::fs::read(&file).with_context(|| format!("{} cannot be read", file.display())).map_err(fault)?;
+        let bytes = std::fs::read(&file)
+            .with_context(|| format!("{} cannot be read", file.display()))
+            .map_err(Failure::fault)?;
         let (name, digest) = (&function.name, Digest::of(&bytes).short());
         writeln!(out, "{name:<width$}  {digest}  {:>9} bytes  {}", bytes.len(), file.display())?;
     }
@@ -87,15 +90,6 @@ pub(super) fn write_whole(bytes: &[u8], file: &Path) -> io::Result<()> {
     let mut new = new.tempfile_in(folder)?;
     new.write_all(bytes)?;
     new.persist(file).map(drop).map_err(|error| error.error)
-}
-
-fn fault(error: anyhow::Error) -> Failure {
-    Failure::fault(error)
-}
-
-fn no_crate(error: anyhow::Error, function: &str) -> Failure {
-    Failure::fault(error.context(format!("function `{function}` has no crate that cargo can read")))
-        .hint("`source` in app.toml names the crate's folder, beside app.toml")
 }
 
 fn no_component(function: &str, package: &Package) -> Failure {

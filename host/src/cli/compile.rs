@@ -12,6 +12,7 @@ use anyhow::Context as _;
 use rustix::process::{Resource, Rlimit, setrlimit};
 
 use super::Failure;
+use super::failure::{Interrupted, is_interrupted};
 use crate::sandbox::{Options, Sandbox};
 
 /// How long compiling a component may take, on average of those that are compiled together. A language runtime needs 6 s on one
@@ -69,7 +70,7 @@ fn limit_memory() -> anyhow::Result<()> {
 /// Compiles what the cache lacks.
 ///
 /// # Errors
-/// [`TooMuch`], or a child that cannot be started.
+/// [`TooMuch`], [`Interrupted`], or a child that cannot be started.
 pub(super) fn ahead(cache: &Path, files: &[PathBuf]) -> anyhow::Result<()> {
     if files.is_empty() {
         return Ok(());
@@ -101,6 +102,7 @@ pub(super) fn ahead(cache: &Path, files: &[PathBuf]) -> anyhow::Result<()> {
     };
     match status.success() {
         true => Ok(()),
+        false if is_interrupted(status) => Err(Interrupted.into()),
         false => {
             let what = format!("more than {MEMORY_MIB_MAX} MiB of memory, or failed ({status})");
             Err(TooMuch { files: files.to_vec(), what }.into())

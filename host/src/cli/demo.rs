@@ -12,11 +12,12 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use tokio::runtime::Runtime;
 
 use self::orders::{Fate, Placed, Sample};
 use self::tally::Tally;
 use super::host::{Host, Settings};
-use super::{Asked, Connection, Failure, KafkaArgs, build, run, show, talk, topics};
+use super::{Asked, Connection, Exit, Failure, KafkaArgs, build, run, show, talk, topics};
 use crate::app::manifest;
 use crate::app::schemas::Schemas;
 use crate::broker::Broker;
@@ -33,6 +34,8 @@ const APP: &str = "functions/fulfilment";
 const READY_WITHIN: Duration = Duration::from_secs(60);
 /// How long nothing may happen while something is still to come.
 const SILENCE_MAX: Duration = Duration::from_secs(20);
+/// How long what is left of a request, or of an interruption, is waited for.
+const END_WITHIN: Duration = Duration::from_secs(1);
 /// What waits to be shown at most: more than a demo has.
 const SHOWN_MAX: usize = 4096;
 
@@ -67,6 +70,33 @@ impl Tap for Shown {
 
 /// Runs the demo.
 pub(super) fn demo(args: &DemoArgs, out: &mut dyn Write) -> Result<(), Failure> {
+    let folder = tempfile::Builder::new().prefix("fnhost-demo-").tempdir();
+    let folder = folder.context("no temporary folder can be made").map_err(Failure::fault)?;
+    let runtime = run::runtime().map_err(Failure::fault)?;
+    let ending = runtime.spawn(end_at_once(folder.path().to_owned()));
+    let ended = flow(args, out, &runtime, folder.path());
+    if ended.as_ref().is_err_and(Failure::is_interruption) {
+        // A child was told before this process was.
+        drop(runtime.block_on(async { tokio::time::timeout(END_WITHIN, ending).await }));
+    }
+    runtime.shutdown_timeout(END_WITHIN);
+    ended
+}
+
+/// Waits for Ctrl-C and ends the process: there is nothing to finish, and nothing to be left behind.
+async fn end_at_once(folder: PathBuf) {
+    if run::told_to_end().await.is_ok() {
+        talk("interrupted, before everything was seen");
+        // A child that compiles may write until it has ended too.
+        while folder.exists() && std::fs::remove_dir_all(&folder).is_err() {
+            tokio::task::yield_now().await;
+        }
+        std::process::exit(Exit::Interrupted as i32);
+    }
+}
+
+/// Runs it to its end. What is compiled goes into `folder`.
+fn flow(args: &DemoArgs, out: &mut dyn Write, runtime: &Runtime, folder: &Path) -> Result<(), Failure> {
     let begun = Instant::now();
     let path = app(args.app.as_deref())?;
     let manifest = manifest::read(&path)?;
@@ -95,11 +125,10 @@ pub(super) fn demo(args: &DemoArgs, out: &mut dyn Write) -> Result<(), Failure> 
         admin: any,
         instance: None,
         secret: Secret::draw(),
-        cache: None,
+        cache: Some(folder.join("compiled")),
         drain_within: Duration::from_secs(10),
         tap: Some(Arc::new(Shown(shown.clone()))),
     };
-    let runtime = run::runtime().map_err(Failure::fault)?;
     let mut host = runtime.block_on(Host::start(settings, broker)).map_err(|error| run::failure(error, &asked))?;
     runtime.block_on(host.ready(READY_WITHIN)).map_err(|error| run::failure(error, &asked))?;
     talk(&format!(
@@ -120,7 +149,6 @@ pub(super) fn demo(args: &DemoArgs, out: &mut dyn Write) -> Result<(), Failure> 
     let placed = placing.join().map_err(|_| Failure::internal(anyhow::anyhow!("placing orders panicked")))?;
     placed.map_err(Failure::fault)?;
     let drained = runtime.block_on(host.drain());
-    runtime.shutdown_timeout(Duration::from_secs(1));
     drained.map_err(Failure::fault)?;
 
     writeln!(out)?;

@@ -96,7 +96,14 @@ pub(super) fn dev(args: &DevArgs) -> Result<(), Failure> {
     };
     let broker = Embedded::open(&data.join(BROKER), &embedded::Options::default()).map_err(|error| {
         let hint = error.hint();
-        Failure::fault(error).hint(hint)
+        match error {
+            // Here a folder can be named, not a file.
+            embedded::OpenError::Io { .. } => {
+                let failure = Failure::unwritten(error.into(), &data);
+                failure.more("or keep it elsewhere: --data DIR")
+            }
+            _ => Failure::fault(error).hint(hint),
+        }
     })?;
     let stage = Stage { args, data, broker, secret: Secret::draw(), runtime: run::runtime().map_err(Failure::fault)? };
     let (changes, changed) = sync_channel(watch::CHANGES_MAX);
@@ -161,7 +168,9 @@ impl Stage<'_> {
     fn follow(&self, running: &mut Running, watcher: &mut Watcher, files: &[PathBuf]) {
         let anew = running.host.is_none() || files.iter().any(|file| watch::is_description(file));
         let done = if anew { self.start_anew(running, watcher, false) } else { self.swap(running) };
-        if let Err(failure) = done {
+        if let Err(failure) = done
+            && !failure.is_interruption()
+        {
             failure.print(&mut io::stderr().lock());
             talk(match running.host {
                 Some(_) => "what ran before goes on running; waiting for the next change",
@@ -176,7 +185,9 @@ impl Stage<'_> {
         build::build_app(app, &mut io::sink())?;
         let built = Instant::now();
         for function in &app.functions {
-            if let Some(digest) = host.swap(function).map_err(Failure::fault)? {
+            let swapped = host.swap(function);
+            let swapped = swapped.map_err(|error| run::failure(error, &self.asked(&running.path, &app.name)));
+            if let Some(digest) = swapped? {
                 let took = built.elapsed().as_millis();
                 talk(&format!(
                     "{}: {} handles the next batch, {took} ms after it was built",
@@ -195,6 +206,10 @@ impl Stage<'_> {
         let schemas = Schemas::load(&manifest.schemas)?;
         watcher.follow(&manifest.app, &manifest.schemas).map_err(Failure::fault)?;
         if let Err(failure) = build::build_app(&manifest.app, &mut io::sink()) {
+            if failure.is_interruption() {
+                // Its user was told to end too, and that is taken next.
+                return Ok(());
+            }
             if !first {
                 return Err(failure);
             }

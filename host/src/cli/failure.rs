@@ -2,8 +2,11 @@
 
 use std::fmt;
 use std::io::{self, Write};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
-use std::process::ExitCode;
+use std::process::{ExitCode, ExitStatus};
+
+use rustix::process::Signal;
 
 use crate::app::fault::Faults;
 use crate::{broker, config};
@@ -20,6 +23,8 @@ pub enum Exit {
     Usage = 2,
     /// A fault of fnhost itself (`EX_SOFTWARE`).
     Internal = 70,
+    /// Ctrl-C, before it was done: 128 and the number of the signal, as shells have it.
+    Interrupted = 130,
 }
 
 impl From<Exit> for ExitCode {
@@ -56,6 +61,16 @@ impl Failure {
         Self { exit: Exit::Internal, what: What::Error(error.into()), hint }
     }
 
+    /// Ctrl-C, before it was done: whoever pressed it knows.
+    pub fn interrupted() -> Self {
+        Self { exit: Exit::Interrupted, what: What::Quiet, hint: None }
+    }
+
+    /// Whether it is no more than Ctrl-C.
+    pub fn is_interruption(&self) -> bool {
+        self.exit == Exit::Interrupted
+    }
+
     /// Something that the user can mend, and that is printed already.
     pub fn printed() -> Self {
         Self { exit: Exit::Fault, what: What::Quiet, hint: None }
@@ -75,6 +90,26 @@ impl Failure {
             what => what,
         };
         Self { what, ..self }
+    }
+
+    /// A file or folder at `place` that could not be written, with what mends it.
+    pub fn unwritten(error: anyhow::Error, place: &Path) -> Self {
+        let there = place.ancestors().find(|folder| folder.exists()).unwrap_or_else(|| Path::new("."));
+        let there = if there.as_os_str().is_empty() { Path::new(".") } else { there };
+        let kind = error.chain().find_map(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind);
+        let hint = match kind {
+            Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => "free some space on its disk: df -h",
+            Some(io::ErrorKind::ReadOnlyFilesystem) => "work in a folder that is not mounted read-only: findmnt -T",
+            _ => "let the user who runs fnhost write there: ls -ld",
+        };
+        Self::fault(error).hint(format!("{hint} {}", there.display()))
+    }
+
+    /// The same failure with one thing more that mends it.
+    #[must_use]
+    pub fn more(self, hint: &str) -> Self {
+        let hint = self.hint.as_ref().map_or_else(|| hint.to_owned(), |first| format!("{first}; {hint}"));
+        self.hint(hint)
     }
 
     /// What the broker could not do, with what mends it.
@@ -115,6 +150,16 @@ impl fmt::Display for Failure {
             None => Ok(()),
         }
     }
+}
+
+/// Ctrl-C ended a process that this one waits for.
+#[derive(Debug, thiserror::Error)]
+#[error("interrupted")]
+pub(super) struct Interrupted;
+
+/// Whether Ctrl-C ended a child: a terminal tells every process of a command.
+pub(super) fn is_interrupted(child: ExitStatus) -> bool {
+    child.signal() == Some(Signal::INT.as_raw())
 }
 
 /// The error and what lies beneath. What only repeats the line above it is left out.

@@ -5,6 +5,7 @@
 //! ([`watch`]). A host drains when it is told to: no more requests, the open batch finished, the group left, all within a
 //! deadline. It fails when a worker meets what somebody has to look at.
 
+use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -101,19 +102,47 @@ pub(super) struct Unloadable {
     error: sandbox::LoadError,
 }
 
+/// A listener that cannot be had.
+#[derive(Debug, thiserror::Error)]
+#[error("nothing can be served on {address}")]
+pub(super) struct Unbound {
+    address: SocketAddr,
+    option: &'static str,
+    #[source]
+    error: io::Error,
+}
+
+impl Unbound {
+    /// What mends it.
+    pub(super) fn hint(&self) -> String {
+        let Self { address, option, error } = self;
+        let other = |port| format!("{option} {}", SocketAddr::new(address.ip(), port));
+        match error.kind() {
+            io::ErrorKind::AddrInUse => {
+                let free = other(address.port().checked_add(100).unwrap_or_default());
+                format!("end what listens there, perhaps another fnhost, or choose another address: {free}")
+            }
+            io::ErrorKind::PermissionDenied => {
+                format!("ports below 1024 are not for everybody; choose another: {}", other(8080))
+            }
+            _ => format!("choose an address of this machine, such as {option} 127.0.0.1:{}", address.port()),
+        }
+    }
+}
+
 impl Host {
     /// Starts a host. It waits for the broker by itself.
     ///
     /// # Errors
-    /// [`Unloadable`], or a listener that cannot be bound.
+    /// [`Unloadable`], [`Unbound`], or [`Interrupted`](super::failure::Interrupted).
     pub(super) async fn start(settings: Settings, broker: Arc<dyn Broker>) -> anyhow::Result<Self> {
         let metrics = Metrics::new(env!("CARGO_PKG_VERSION")).context("metrics cannot be set up")?;
         let status = Status::new(&settings.app, status::SILENCE_MAX, status::uptime());
         let (sandbox, versions) = load(&settings, &status)?;
         let deploy = Arc::new(Deploy::new(versions));
 
-        let admin_listener = bind(settings.admin, "admin").await?;
-        let http_listener = bind(settings.http, "http").await?;
+        let admin_listener = bind(settings.admin, "--admin").await?;
+        let http_listener = bind(settings.http, "--http").await?;
         let (http, admin) = (http_listener.local_addr()?, admin_listener.local_addr()?);
         tracing::info!(
             app = settings.app.name, version = env!("CARGO_PKG_VERSION"), broker = settings.endpoint,
@@ -256,10 +285,8 @@ async fn set(mut flag: channel::Receiver<bool>) {
     drop(flag.wait_for(|set| *set).await);
 }
 
-async fn bind(address: SocketAddr, which: &str) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| {
-        format!("cannot listen on {address}; is another host running? choose another with --{which} ADDR")
-    })
+async fn bind(address: SocketAddr, option: &'static str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.map_err(|error| Unbound { address, option, error }.into())
 }
 
 /// Loads every function's component.

@@ -137,9 +137,10 @@ fn write(folder: &Path, files: &Files, check: impl FnOnce(&Path) -> Result<(), F
         Ok::<_, io::Error>((whole, hidden))
     };
     let cannot = || format!("{} cannot be written", folder.display());
-    let (whole, _hidden) = write().with_context(cannot).map_err(Failure::fault)?;
+    let unwritten = |error| Failure::unwritten(error, parent(folder));
+    let (whole, _hidden) = write().with_context(cannot).map_err(unwritten)?;
     check(&whole)?;
-    fs::rename(&whole, folder).with_context(cannot).map_err(Failure::fault)
+    fs::rename(&whole, folder).with_context(cannot).map_err(unwritten)
 }
 
 /// Lays Rust out as rustfmt does for where it lies: how long lines are depends on names, and on the settings there. Without

@@ -10,7 +10,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::host::{Host, Settings, Unloadable};
+use super::failure::Interrupted;
+use super::host::{Host, Settings, Unbound, Unloadable};
 use super::topics::TopicsArgs;
 use super::{Asked, Failure, RunArgs, build, topics};
 use crate::app::manifest;
@@ -67,16 +68,20 @@ pub(super) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 
 /// Why a host could not start, or ended, with what mends it.
 pub(super) fn failure(error: anyhow::Error, asked: &Asked<'_>) -> Failure {
-    match error.downcast::<broker::Error>() {
-        Ok(error) => Failure::broker(error, asked),
-        Err(error) => match error.downcast::<Unloadable>() {
-            Ok(error) => {
-                let hint = error.hint.clone();
-                Failure::fault(error).hint(hint)
-            }
-            Err(error) => Failure::fault(error),
-        },
+    if error.is::<Interrupted>() {
+        return Failure::interrupted();
     }
+    let hint = match (error.downcast_ref::<Unloadable>(), error.downcast_ref::<Unbound>()) {
+        (Some(unloadable), _) => unloadable.hint.clone(),
+        (_, Some(unbound)) => unbound.hint(),
+        (None, None) => {
+            return match error.downcast::<broker::Error>() {
+                Ok(error) => Failure::broker(error, asked),
+                Err(error) => Failure::fault(error),
+            };
+        }
+    };
+    Failure::fault(error).hint(hint)
 }
 
 async fn serve(settings: Settings, broker: Arc<dyn Broker>) -> anyhow::Result<()> {

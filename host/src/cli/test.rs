@@ -196,7 +196,8 @@ impl Done {
                 let written = scenario.bless(&ran);
                 let cannot =
                     || format!("the {} of {} cannot be written", scenario::EXPECTED, scenario.folder.display());
-                Mark::Blessed(written.with_context(cannot).map_err(Failure::fault)?)
+                let unwritten = |error| Failure::unwritten(error, &scenario.folder);
+                Mark::Blessed(written.with_context(cannot).map_err(unwritten)?)
             }
             (Some(unmet), false) => Mark::Unmet(ran.came_out, unmet),
         };

@@ -1,6 +1,7 @@
 //! The command line, and how failures are printed.
 
 mod help;
+mod options;
 
 use clap::CommandFactory;
 

@@ -5,6 +5,8 @@ use std::process::{Command, Output};
 
 mod new;
 
+pub(crate) use new::ONE_AT_A_TIME as ONE_NEW_APP_AT_A_TIME;
+
 const APP: &str = r#"name = "shop"
 
 [topics.orders]
@@ -25,8 +27,13 @@ fn app(manifest: &str) -> tempfile::TempDir {
 
 /// The binary, with nothing of this process' environment but what finds programs.
 pub(crate) fn fnhost(folder: &Path, line: &str) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_fnhost"));
+    let mut command = clean(Command::new(env!("CARGO_BIN_EXE_fnhost")));
     command.args(line.split_whitespace()).current_dir(folder);
+    command
+}
+
+/// The command, without options of fnhost in its environment.
+pub(crate) fn clean(mut command: Command) -> Command {
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("FNHOST_") {
             command.env_remove(name);

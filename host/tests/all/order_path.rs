@@ -22,3 +22,6 @@ mod refusals;
 mod state;
 mod tools;
 mod world;
+
+pub(crate) use hosts::SUPERVISOR;
+pub(crate) use world::{FNHOST, bounded, workspace};

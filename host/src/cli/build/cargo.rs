@@ -1,13 +1,14 @@
 //! Cargo, as a process: which package a folder holds, and where the components went that it made.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::Context as _;
 use serde::Deserialize;
 
+use crate::cli::failure::is_interrupted;
 use crate::cli::{Failure, talk};
 
 /// What components are built for.
@@ -48,8 +49,18 @@ struct Message {
 }
 
 impl Package {
-    /// The package of a folder.
-    pub(super) fn find(folder: &Path) -> anyhow::Result<Self> {
+    /// The package of a function, in this folder.
+    pub(super) fn find(folder: &Path, function: &str) -> Result<Self, Failure> {
+        Self::read(folder).map_err(|error| match error {
+            Unreadable::NoCargo(error) => no_cargo(error),
+            Unreadable::Package(error) => {
+                Failure::fault(error.context(format!("function `{function}` has no crate that cargo can read")))
+                    .hint("`source` in app.toml names the crate's folder, beside app.toml")
+            }
+        })
+    }
+
+    fn read(folder: &Path) -> Result<Self, Unreadable> {
         let manifest = folder.join("Cargo.toml");
         let manifest = manifest.canonicalize().with_context(|| format!("{} is not there", manifest.display()))?;
         let output = Command::new("cargo")
@@ -57,13 +68,33 @@ impl Package {
             .arg(&manifest)
             .current_dir(folder)
             .output()
-            .context("cargo cannot be run: it comes with Rust, from https://rustup.rs")?;
-        anyhow::ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr).trim().to_owned());
+            .map_err(Unreadable::NoCargo)?;
+        let said = || String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        if !output.status.success() {
+            return Err(anyhow::anyhow!(said()).into());
+        }
         let metadata: Metadata = serde_json::from_slice(&output.stdout).context("cargo metadata cannot be read")?;
         let found = metadata.packages.into_iter().find(|package| package.manifest_path == manifest);
         let package = found.with_context(|| format!("{} is no package", manifest.display()))?;
         Ok(Self { name: package.name, id: package.id, manifest, workspace: metadata.workspace_root })
     }
+}
+
+/// Why a package cannot be had.
+enum Unreadable {
+    NoCargo(io::Error),
+    Package(anyhow::Error),
+}
+
+impl From<anyhow::Error> for Unreadable {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Package(error)
+    }
+}
+
+fn no_cargo(error: io::Error) -> Failure {
+    Failure::fault(anyhow::Error::from(error).context("cargo cannot be run"))
+        .hint("it comes with Rust: https://rustup.rs; is its folder, ~/.cargo/bin, on the PATH?")
 }
 
 /// Builds the packages, workspace by workspace; where the component of each went, by its Cargo.toml.
@@ -88,7 +119,7 @@ fn build_workspace(workspace: &Path, ids: &BTreeSet<&str>) -> Result<BTreeMap<Pa
         .current_dir(workspace)
         .stdin(Stdio::null())
         .stdout(Stdio::piped());
-    let mut child = cargo.spawn().context("cargo cannot be run").map_err(Failure::fault)?;
+    let mut child = cargo.spawn().map_err(no_cargo)?;
     let mut built = BTreeMap::new();
     let lines = child.stdout.take().map(BufReader::new).into_iter().flat_map(BufRead::lines);
     for line in lines.map_while(Result::ok) {
@@ -104,6 +135,7 @@ fn build_workspace(workspace: &Path, ids: &BTreeSet<&str>) -> Result<BTreeMap<Pa
     let status = child.wait().context("cargo cannot be waited for").map_err(Failure::fault)?;
     match status.success() {
         true => Ok(built),
+        false if is_interrupted(status) => Err(Failure::interrupted()),
         false => Err(Failure::fault(anyhow::anyhow!("cargo did not build the functions ({status})"))),
     }
 }

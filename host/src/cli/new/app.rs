@@ -21,6 +21,7 @@ const FILES: &[(&str, &str)] = &[
     ("greeter/tests/greetings.rs", include_str!("templates/app/greetings.rs")),
     ("greeter/tests/new-greeting/expected.json", include_str!("templates/app/expected.json")),
     ("greeter/tests/new-greeting/input.json", include_str!("templates/app/input.json")),
+    ("schemas/examples/greeting/valid/ada.json", include_str!("templates/app/ada.json")),
     ("schemas/greeting.schema.json", include_str!("templates/app/greeting.schema.json")),
 ];
 
@@ -75,11 +76,7 @@ pub(super) fn app(args: &AppArgs, out: &mut dyn Write) -> Result<(), Failure> {
     if nearby.is_none() {
         writeln!(out, "{}", folder.join(sdk::VENDORED).display())?;
     }
-    talk(&format!(
-        "\nnext:\n    cd {}\n    cargo test\n    fnhost build . && fnhost check .\n    \
-         fnhost run . --apply-topics --brokers localhost:9092",
-        folder.display()
-    ));
+    talk(&format!("\nnext:\n    cd {}\n    cargo test\n    fnhost dev .", folder.display()));
     Ok(())
 }
 

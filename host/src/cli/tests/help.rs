@@ -66,6 +66,7 @@ fn help_of_fnhost() {
       1   something to mend: the app, the configuration or the broker
       2   a command line that cannot be read
       70  a fault of fnhost itself
+      130 Ctrl-C before it was done
 
     What is logged is FNHOST_LOG, such as FNHOST_LOG=info,fnhost=debug.
     "#);

@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use super::{fnhost, run, text};
 
 /// Apps that share a target folder, and whose crates have the same names.
-static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+pub(crate) static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 /// Runs a command line in a folder, which must succeed. What it printed.
 fn succeeds(folder: &Path, line: &str) -> String {
@@ -73,6 +73,7 @@ fn new_app_and_its_new_functions_build_and_pass_their_tests() {
     shop/greeter/tests/new-greeting/expected.json
     shop/greeter/tests/new-greeting/input.json
     shop/rust-toolchain.toml
+    shop/schemas/examples/greeting/valid/ada.json
     shop/schemas/greeting.schema.json
     shop/vendor/fnhost-sdk
     ");
@@ -80,8 +81,7 @@ fn new_app_and_its_new_functions_build_and_pass_their_tests() {
     next:
         cd shop
         cargo test
-        fnhost build . && fnhost check .
-        fnhost run . --apply-topics --brokers localhost:9092
+        fnhost dev .
     ");
 
     let app = folder.path().join("shop");

@@ -60,7 +60,7 @@ fn part(bytes: &mut &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Makes the file one of another format.
-pub(super) fn set_format(path: &Path, format: u64) {
+pub(crate) fn set_format(path: &Path, format: u64) {
     let database = Database::open(path).unwrap();
     let write = database.begin_write().unwrap();
     write.open_table(TableDefinition::<&str, u64>::new("meta")).unwrap().insert("format", format).unwrap();

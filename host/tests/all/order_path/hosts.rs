@@ -11,7 +11,7 @@ use super::world::{FNHOST, World, bounded};
 use crate::kafka::{PATIENCE, eventually};
 
 /// Runs `$@` until its standard input ends; says its process id first and how it ended last.
-const SUPERVISOR: &str = r#"
+pub(crate) const SUPERVISOR: &str = r#"
 exec 3<&0
 "$@" 3<&- &
 host=$!
