@@ -14,6 +14,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::file::Fault;
 use super::job::{Denied, Sweep, Swept, Work};
 use super::keys::Limits;
 use super::log::{Bounds, Reader};
@@ -42,6 +43,10 @@ struct Candidate {
 pub(super) fn run(shared: &Shared, every: Duration) {
     loop {
         let heard = shared.upkeep.heard();
+        // Looked at after the rings were counted: the one at the end is heard here or there.
+        if shared.file.is_closing() {
+            return;
+        }
         shared.upkeep.wait(heard, Instant::now() + every);
         if shared.file.is_closing() {
             return;
@@ -112,12 +117,12 @@ fn sweep(shared: &Shared, partition: &Partition, what: Swept) -> Result<ControlF
     }
 }
 
-fn read<T>(
-    shared: &Shared,
-    candidate: &Candidate,
-    work: impl FnOnce(&Reader) -> Result<T, super::file::Fault>,
-) -> Result<T, Error> {
-    let read = shared.file.read(|transaction| work(&Reader::new(transaction)?));
+fn read<T>(shared: &Shared, candidate: &Candidate, work: impl FnOnce(&Reader) -> Result<T, Fault>) -> Result<T, Error> {
+    // Nobody is to wait at the end until a long log was walked through.
+    let read = match shared.file.is_closing() {
+        true => Err(Fault::Closed),
+        false => shared.file.read(|transaction| work(&Reader::new(transaction)?)),
+    };
     read.map_err(|fault| shared.fault_in(&candidate.partition, fault))
 }
 

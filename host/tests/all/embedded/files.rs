@@ -84,6 +84,15 @@ fn a_file_is_free_again_when_the_broker_is_dropped_whoever_still_holds_on_to_it(
     assert_eq!(replay(&again, "t").1, 1);
 }
 
+/// Also while its threads have only just begun. Otherwise this would take hours.
+#[test]
+fn a_broker_that_is_dropped_is_gone_at_once() {
+    let options = Options { upkeep_every: Duration::from_secs(3600), ..Options::default() };
+    for _ in 0..100 {
+        drop(Embedded::temporary(&options).unwrap());
+    }
+}
+
 #[test]
 fn a_file_in_use_is_refused() {
     let place = Place::closed(1);

@@ -15,7 +15,7 @@ use super::{Place, create, member, raw, told};
 use crate::conformance::record_to;
 use crate::kafka::block_on;
 
-const KILLS: usize = 25;
+const KILLS: usize = 50;
 const PARTITIONS: i32 = 3;
 /// How many records are on their way at once.
 const PUBLISHING: usize = 16;

@@ -4,7 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use fnhost::event::{Event, Header, Partition};
-use redb::{Database, ReadableDatabase as _, TableDefinition};
+use redb::backends::InMemoryBackend;
+use redb::{Database, ReadableDatabase as _, StorageBackend as _, TableDefinition};
 
 /// Name to id, partitions and configuration.
 const TOPICS: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("topics");
@@ -13,10 +14,10 @@ const RECORDS: TableDefinition<'static, (u32, i32, i64), &[u8]> = TableDefinitio
 
 /// All records of a topic in a copy of the file as it is now, as after a kill. Nobody may be writing.
 pub(crate) fn read_a_copy(path: &Path, topic: &str) -> Vec<Event> {
-    let folder = tempfile::tempdir().unwrap();
-    let copy = folder.path().join("copy");
-    fs::copy(path, &copy).unwrap();
-    let database = Database::open(&copy).unwrap();
+    let (bytes, copy) = (fs::read(path).unwrap(), InMemoryBackend::new());
+    copy.set_len(bytes.len() as u64).unwrap();
+    copy.write(0, &bytes).unwrap();
+    let database = Database::builder().create_with_backend(copy).unwrap();
     let read = database.begin_read().unwrap();
     let topics = read.open_table(TOPICS).unwrap();
     let Some(stored) = topics.get(topic).unwrap() else { return Vec::new() };
