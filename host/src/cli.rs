@@ -28,6 +28,7 @@ mod failure;
 mod host;
 mod invoke;
 mod new;
+mod paths;
 mod run;
 mod run_args;
 mod show;

@@ -35,6 +35,19 @@ fn address(text: &str) -> Result<String, String> {
     }
 }
 
+/// What asks hosts, with this long for a request.
+pub(super) fn agent(within: Duration) -> ureq::Agent {
+    let config = ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        // A host is near; the environment's proxies are for what is not.
+        .proxy(None)
+        .max_redirects(0)
+        .timeout_connect(Some(CONNECT))
+        .timeout_global(Some(within))
+        .user_agent(concat!("fnhost/", env!("CARGO_PKG_VERSION")));
+    config.build().into()
+}
+
 /// Asks one host.
 pub(super) struct Client {
     agent: ureq::Agent,
@@ -59,16 +72,7 @@ struct Problem {
 impl Client {
     /// A client of the host at `arg`. Asks nothing yet.
     pub(super) fn new(arg: &AdminArg) -> Self {
-        let config = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            // A host is near; the environment's proxies are for what is not.
-            .proxy(None)
-            .max_redirects(0)
-            .timeout_connect(Some(CONNECT))
-            .timeout_global(Some(REQUEST))
-            .user_agent(concat!("fnhost/", env!("CARGO_PKG_VERSION")))
-            .build();
-        Self { agent: config.into(), admin: arg.admin.clone() }
+        Self { agent: agent(REQUEST), admin: arg.admin.clone() }
     }
 
     /// Gets a path with these parameters.

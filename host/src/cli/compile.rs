@@ -4,6 +4,7 @@
 //! end. So [`ahead`] compiles into the cache in a child that may take [`MEMORY_MIB_MAX`] and [`TIME_MAX`], and the host loads
 //! what came out. Whatever goes wrong there the host finds out when it loads the file itself, but for those two limits.
 
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -44,6 +45,11 @@ pub(super) struct TooMuch {
 
 /// The child's part.
 pub(super) fn compile(args: &CompileArgs) -> Result<(), Failure> {
+    // Nobody waits for it any more when its parent is gone.
+    #[cfg(target_os = "linux")]
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))
+        .context("the end of the parent cannot be listened for")
+        .map_err(Failure::fault)?;
     let options = Options { cache: Some(args.cache.clone()), ..Options::default() };
     let sandbox = Sandbox::new(&options).map_err(Failure::fault)?;
     limit_memory().map_err(Failure::fault)?;
@@ -67,6 +73,15 @@ fn limit_memory() -> anyhow::Result<()> {
     setrlimit(Resource::Data, limit).context("the memory cannot be limited")
 }
 
+/// The program that runs, even when another one has been put in its place since.
+fn this_program() -> anyhow::Result<PathBuf> {
+    let running = PathBuf::from("/proc/self/exe");
+    if running.exists() {
+        return Ok(running);
+    }
+    std::env::current_exe().context("the path of this program cannot be told")
+}
+
 /// Compiles what the cache lacks.
 ///
 /// # Errors
@@ -75,8 +90,8 @@ pub(super) fn ahead(cache: &Path, files: &[PathBuf]) -> anyhow::Result<()> {
     if files.is_empty() {
         return Ok(());
     }
-    let fnhost = std::env::current_exe().context("the path of this program cannot be told")?;
-    let mut child = Command::new(fnhost)
+    let mut child = Command::new(this_program()?)
+        .arg0("fnhost")
         .arg("compile")
         .arg("--cache")
         .arg(cache)

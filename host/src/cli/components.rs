@@ -44,6 +44,24 @@ pub(super) fn load(
     })
 }
 
+/// Loads the components of `functions`, or says all that is wrong with them.
+pub(super) fn all(
+    sandbox: &Arc<Sandbox>,
+    manifest: &Manifest,
+    functions: &[Arc<Function>],
+    build: &str,
+) -> Result<Versions, Faults> {
+    let mut versions = Versions::new();
+    let mut faults = Vec::new();
+    for function in functions {
+        match load(sandbox, manifest, function, build) {
+            Ok(version) => drop(versions.insert(function.name.clone(), Arc::new(version))),
+            Err(fault) => faults.push(fault),
+        }
+    }
+    Faults::new(faults).map_or(Ok(versions), Err)
+}
+
 /// Whether the sources of a function's own crate are newer than its component.
 fn is_stale(app: &App, function: &Function) -> bool {
     let Source::Crate(folder) = &function.source else { return false };
@@ -82,13 +100,10 @@ pub(super) fn bench(
     let beside = || std::fs::create_dir_all(&build_folder).ok().map(|()| build_folder.join("compiled"));
     let options = Options { cache: cache.or_else(beside), instances_max: 1, ..Options::default() };
     let sandbox = Sandbox::new(&options).map_err(Failure::fault)?;
-    let mut versions = Versions::new();
-    for function in functions {
-        match load(&sandbox, manifest, function, build) {
-            Ok(version) => drop(versions.insert(function.name.clone(), Arc::new(version))),
-            Err(fault) => faults.push(fault),
-        }
-    }
+    let versions = all(&sandbox, manifest, functions, build).unwrap_or_else(|found| {
+        faults.extend(found.iter().cloned());
+        Versions::new()
+    });
     match Faults::new(faults) {
         Some(faults) => Err(faults.into()),
         None => Bench::new(manifest.app.clone(), schemas, versions).map_err(Failure::internal),

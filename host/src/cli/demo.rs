@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -16,8 +17,8 @@ use tokio::runtime::Runtime;
 
 use self::orders::{Fate, Placed, Sample};
 use self::tally::Tally;
-use super::host::{Host, Settings};
-use super::{Asked, Connection, Exit, Failure, KafkaArgs, build, run, show, talk, topics};
+use super::host::{Host, Loaded, Settings};
+use super::{Asked, Connection, Exit, Failure, KafkaArgs, build, paths, run, show, talk, topics};
 use crate::app::manifest;
 use crate::app::schemas::Schemas;
 use crate::broker::Broker;
@@ -30,8 +31,6 @@ mod tally;
 
 /// Where the reference application lies in fnhost's repository.
 const APP: &str = "functions/fulfilment";
-/// How long the host may take until it is ready.
-const READY_WITHIN: Duration = Duration::from_secs(60);
 /// How long nothing may happen while something is still to come.
 const SILENCE_MAX: Duration = Duration::from_secs(20);
 /// How long what is left of a request, or of an interruption, is waited for.
@@ -107,7 +106,8 @@ fn flow(args: &DemoArgs, out: &mut dyn Write, runtime: &Runtime, folder: &Path) 
     let connection = args.kafka.resolve()?;
     let endpoint = connection.as_ref().map_or_else(|| "a temporary embedded broker".to_owned(), Connection::endpoint);
     let option = connection.as_ref().map(Connection::option).unwrap_or_default();
-    let asked = Asked { path: &path, app: &manifest.app.name, brokers: &endpoint, option: &option };
+    let name = manifest.app.name.clone();
+    let asked = Asked { path: &path, app: &name, brokers: &endpoint, option: &option };
     let failed = |error| Failure::broker(error, &asked);
     let broker: Arc<dyn Broker> = match &connection {
         Some(connection) => connection.connect(&asked)?,
@@ -116,21 +116,21 @@ fn flow(args: &DemoArgs, out: &mut dyn Write, runtime: &Runtime, folder: &Path) 
     topics::make_all(&manifest.app, broker.as_ref()).map_err(failed)?;
 
     let (shown, seen) = sync_channel(SHOWN_MAX);
-    let any = "127.0.0.1:0".parse().context("no address").map_err(Failure::internal)?;
+    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let loaded = Loaded::load(manifest, Some(folder.join("compiled")))?;
     let settings = Settings {
-        app: manifest.app.clone(),
         schemas,
         endpoint: endpoint.clone(),
         http: any,
         admin: any,
         instance: None,
         secret: Secret::draw(),
-        cache: Some(folder.join("compiled")),
         drain_within: Duration::from_secs(10),
         tap: Some(Arc::new(Shown(shown.clone()))),
     };
-    let mut host = runtime.block_on(Host::start(settings, broker)).map_err(|error| run::failure(error, &asked))?;
-    runtime.block_on(host.ready(READY_WITHIN)).map_err(|error| run::failure(error, &asked))?;
+    let failed = |error| run::failure(error, &asked);
+    let mut host = runtime.block_on(Host::start(settings, loaded, broker)).map_err(failed)?;
+    runtime.block_on(host.ready()).map_err(failed)?;
     talk(&format!(
         "ready on {endpoint} after {:.1} s, http://{} and http://{}; a dozen orders are placed",
         begun.elapsed().as_secs_f64(),
@@ -168,10 +168,8 @@ fn app(asked: Option<&Path>) -> Result<PathBuf, Failure> {
         return Ok(path.to_owned());
     }
     let here = std::env::current_dir().context("the current folder cannot be told").map_err(Failure::fault)?;
-    let found = here.ancestors().map(|folder| folder.join(APP)).find(|app| app.join("app.toml").is_file());
-    // Shown as it would be typed.
-    let found = found.map(|app| app.strip_prefix(&here).map(Path::to_owned).unwrap_or(app));
-    found.ok_or_else(|| {
+    let found = here.ancestors().map(|folder| folder.join(APP)).find(|app| app.join(manifest::FILE).is_file());
+    found.map(|app| paths::typed(&app)).ok_or_else(|| {
         let error = anyhow::anyhow!("{APP} is in none of the folders from {} upwards", here.display());
         Failure::fault(error)
             .hint("run it in fnhost's repository, or name the app: fnhost demo PATH/functions/fulfilment")

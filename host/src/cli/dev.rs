@@ -12,17 +12,19 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
+use anyhow::Context as _;
 use tokio::runtime::Runtime;
+use tokio::sync::watch as watch_channel;
 
 use self::watch::{Change, Watcher};
-use super::host::{Host, Settings};
-use super::{Asked, Failure, build, run, show, talk, topics};
+use super::host::{Host, Loaded, Settings};
+use super::{Asked, Failure, build, paths, run, show, talk, topics};
 use crate::app::schemas::Schemas;
 use crate::app::{App, manifest};
 use crate::broker::Broker;
 use crate::broker::embedded::{self, Embedded};
 use crate::config::Secret;
-use crate::worker::tap::{Passed, Tap};
+use crate::worker::tap::Tap;
 
 mod watch;
 
@@ -30,8 +32,6 @@ mod watch;
 const BROKER: &str = "broker.redb";
 /// Compiled components, in the folder that is kept.
 const COMPILED: &str = "compiled";
-/// How long a host may take until it is ready.
-const READY_WITHIN: Duration = Duration::from_secs(60);
 /// Between two looks whether a host has failed.
 const LOOK: Duration = Duration::from_millis(200);
 
@@ -55,19 +55,6 @@ pub(super) struct DevArgs {
     data: Option<PathBuf>,
 }
 
-/// Prints what is committed.
-struct Printed;
-
-impl Tap for Printed {
-    fn passed(&self, events: Vec<Passed>) {
-        let mut out = io::stdout().lock();
-        for event in &events {
-            // When nobody reads it, nothing is lost.
-            show::passed(&mut out, event).ok();
-        }
-    }
-}
-
 /// What all apps share.
 struct Stage<'a> {
     args: &'a DevArgs,
@@ -75,6 +62,9 @@ struct Stage<'a> {
     broker: Arc<dyn Broker>,
     secret: Secret,
     runtime: Runtime,
+    shown: Arc<dyn Tap>,
+    /// Whether it is to end.
+    end: watch_channel::Receiver<bool>,
 }
 
 /// One app, and its host while it has one.
@@ -88,7 +78,7 @@ struct Running {
 
 /// Runs until Ctrl-C.
 pub(super) fn dev(args: &DevArgs) -> Result<(), Failure> {
-    let apps: Vec<PathBuf> = args.apps.iter().map(|path| folder(path)).collect();
+    let apps: Vec<PathBuf> = args.apps.iter().map(|path| paths::app_folder(path)).collect();
     let data = match (&args.data, apps.first()) {
         (Some(data), _) => data.clone(),
         (None, Some(app)) => app.join(".fnhost"),
@@ -105,11 +95,15 @@ pub(super) fn dev(args: &DevArgs) -> Result<(), Failure> {
             _ => Failure::fault(error).hint(hint),
         }
     })?;
-    let stage = Stage { args, data, broker, secret: Secret::draw(), runtime: run::runtime().map_err(Failure::fault)? };
+    let runtime = run::runtime().map_err(Failure::fault)?;
+    let (printer, printing) = show::Printer::start().context("nothing can be shown").map_err(Failure::fault)?;
+    let (ending, end) = watch_channel::channel(false);
+    let stage = Stage { args, data, broker, secret: Secret::draw(), runtime, shown: Arc::new(printer), end };
     let (changes, changed) = sync_channel(watch::CHANGES_MAX);
     let mut watcher = Watcher::start(changes.clone()).map_err(Failure::fault)?;
     stage.runtime.spawn(async move {
         if run::told_to_end().await.is_ok() {
+            ending.send_replace(true);
             changes.send(Change::End).ok();
         }
     });
@@ -128,6 +122,8 @@ pub(super) fn dev(args: &DevArgs) -> Result<(), Failure> {
         }
     }
     stage.runtime.shutdown_timeout(Duration::from_secs(1));
+    drop(stage.shown);
+    printing.end();
     ended
 }
 
@@ -185,9 +181,7 @@ impl Stage<'_> {
         build::build_app(app, &mut io::sink())?;
         let built = Instant::now();
         for function in &app.functions {
-            let swapped = host.swap(function);
-            let swapped = swapped.map_err(|error| run::failure(error, &self.asked(&running.path, &app.name)));
-            if let Some(digest) = swapped? {
+            if let Some(digest) = host.swap(function)? {
                 let took = built.elapsed().as_millis();
                 talk(&format!(
                     "{}: {} handles the next batch, {took} ms after it was built",
@@ -217,33 +211,47 @@ impl Stage<'_> {
             talk("waiting for a change that builds");
             return Ok(());
         }
+        let (app, examples) = (manifest.app.clone(), manifest.schemas.join("examples"));
+        let asked = self.asked(&running.path, &app.name);
+        topics::make_all(&app, self.broker.as_ref()).map_err(|error| Failure::broker(error, &asked))?;
+        let loaded = Loaded::load(manifest, Some(self.data.join(COMPILED)))?;
+        // It has the addresses, and what comes after it can be started.
         if let Some(host) = running.host.take() {
             self.runtime.block_on(host.drain()).map_err(Failure::fault)?;
         }
-        let asked = self.asked(&running.path, &manifest.app.name);
-        topics::make_all(&manifest.app, self.broker.as_ref()).map_err(|error| Failure::broker(error, &asked))?;
         let settings = Settings {
-            app: manifest.app.clone(),
             schemas,
             endpoint: self.data.join(BROKER).display().to_string(),
             http: running.http,
             admin: running.admin,
             instance: None,
             secret: self.secret.clone(),
-            cache: Some(self.data.join(COMPILED)),
             drain_within: Duration::from_secs(10),
-            tap: Some(Arc::new(Printed)),
+            tap: Some(Arc::clone(&self.shown)),
         };
-        let begin = self.runtime.block_on(Host::start(settings, Arc::clone(&self.broker)));
+        let begin = self.runtime.block_on(Host::start(settings, loaded, Arc::clone(&self.broker)));
         let mut host = begin.map_err(|error| run::failure(error, &asked))?;
-        if let Err(error) = self.runtime.block_on(host.ready(READY_WITHIN)) {
-            // Dropped alone, its workers would go on.
-            self.runtime.block_on(host.drain()).ok();
-            return Err(run::failure(error, &asked));
+        match self.runtime.block_on(self.ready(&mut host)) {
+            Ok(true) => introduce(&app, &examples, &host),
+            // It is drained with the others.
+            Ok(false) => {}
+            Err(error) => {
+                // Dropped alone, its workers would go on.
+                self.runtime.block_on(host.drain()).ok();
+                return Err(run::failure(error, &asked));
+            }
         }
-        introduce(&manifest.app, &manifest.schemas, &host);
-        (running.app, running.host) = (Some(manifest.app), Some(host));
+        (running.app, running.host) = (Some(app), Some(host));
         Ok(())
+    }
+
+    /// Whether the host is ready; `false` when it is told to end before.
+    async fn ready(&self, host: &mut Host) -> anyhow::Result<bool> {
+        let mut end = self.end.clone();
+        tokio::select! {
+            ready = host.ready() => ready.map(|()| true),
+            _ = end.wait_for(|end| *end) => Ok(false),
+        }
     }
 
     fn asked<'a>(&'a self, path: &'a Path, app: &'a str) -> Asked<'a> {
@@ -261,36 +269,16 @@ impl Running {
     }
 }
 
-/// The folder of an app that may have been named by its file.
-fn folder(path: &Path) -> PathBuf {
-    match path.file_name() {
-        Some(name) if name == "app.toml" => match path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
-            _ => PathBuf::from("."),
-        },
-        _ => path.to_owned(),
-    }
-}
-
-/// A file as it would be typed here.
-fn typed(file: &Path) -> PathBuf {
-    let (whole, here) = (file.canonicalize(), std::env::current_dir());
-    match (whole, here) {
-        (Ok(whole), Ok(here)) => whole.strip_prefix(here).map(Path::to_owned).unwrap_or(whole),
-        (whole, _) => whole.unwrap_or_else(|_| file.to_owned()),
-    }
-}
-
 /// Where it is served, and what to try.
-fn introduce(app: &App, schemas: &Path, host: &Host) {
+fn introduce(app: &App, examples: &Path, host: &Host) {
     talk(&format!(
         "{} runs: http://{} for its users, http://{} for you (/metrics, /functions)",
         app.name, host.http, host.admin
     ));
     for route in &app.routes {
-        let examples = schemas.join("examples").join(&*route.body).join("valid");
+        let examples = examples.join(&*route.body).join("valid");
         let first = std::fs::read_dir(examples).ok().and_then(|all| all.flatten().map(|entry| entry.path()).min());
-        let body = first.map_or_else(|| "'{}'".to_owned(), |file| format!("@{}", typed(&file).display()));
+        let body = first.map_or_else(|| "'{}'".to_owned(), |file| format!("@{}", paths::typed(&file).display()));
         talk(&format!("try: curl -i http://{}{} -H 'content-type: application/json' -d {body}", host.http, route.path));
     }
 }

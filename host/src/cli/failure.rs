@@ -8,6 +8,7 @@ use std::process::{ExitCode, ExitStatus};
 
 use rustix::process::Signal;
 
+use super::paths;
 use crate::app::fault::Faults;
 use crate::{broker, config};
 
@@ -94,8 +95,7 @@ impl Failure {
 
     /// A file or folder at `place` that could not be written, with what mends it.
     pub fn unwritten(error: anyhow::Error, place: &Path) -> Self {
-        let there = place.ancestors().find(|folder| folder.exists()).unwrap_or_else(|| Path::new("."));
-        let there = if there.as_os_str().is_empty() { Path::new(".") } else { there };
+        let there = paths::written(place.ancestors().find(|folder| folder.exists()).unwrap_or_else(|| Path::new("")));
         let kind = error.chain().find_map(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind);
         let hint = match kind {
             Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => "free some space on its disk: df -h",

@@ -7,7 +7,6 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -18,29 +17,28 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch as channel};
 use tokio::task;
 
-use self::watch::Watch;
-use super::compile;
+use self::workers::Starting;
+use super::Failure;
 use crate::admin::events::Events;
 use crate::admin::metrics::Metrics;
 use crate::admin::status::{self, Status};
+use crate::app::Function;
 use crate::app::schemas::Schemas;
-use crate::app::{App, Function};
-use crate::broker::{Broker, Member, Pulse};
+use crate::broker::Broker;
 use crate::config::Secret;
-use crate::deploy::{Deploy, Versions};
+use crate::deploy::Deploy;
 use crate::event::Digest;
-use crate::invocation::Handler;
-use crate::sandbox::{self, Sandbox, Version};
-use crate::worker::plan::{self, BatchLimits, Plan};
 use crate::worker::tap::Tap;
-use crate::worker::thread::{self, SystemClock};
-use crate::worker::{self, Clock};
 use crate::{admin, ingress};
 
+mod loaded;
 mod watch;
+mod workers;
 
-/// How many bytes of events a host holds ahead of its workers, all together.
-const PREFETCH_BYTES_MAX: usize = 16 << 20;
+pub(super) use loaded::Loaded;
+
+/// How long a host may take until it is ready, where somebody waits for it.
+const READY_WITHIN: Duration = Duration::from_secs(60);
 /// Between two looks whether the host is ready.
 const READY_LOOK: Duration = Duration::from_millis(10);
 /// How long the admin listener may take to end, after everything else.
@@ -48,9 +46,7 @@ const ADMIN_END: Duration = Duration::from_secs(2);
 
 /// What a host is started with.
 pub(super) struct Settings {
-    /// What to run.
-    pub(super) app: App,
-    /// Its schemas.
+    /// The app's schemas.
     pub(super) schemas: Schemas,
     /// Where the broker is, for people.
     pub(super) endpoint: String,
@@ -62,8 +58,6 @@ pub(super) struct Settings {
     pub(super) instance: Option<String>,
     /// For the seeds of guests' random numbers.
     pub(super) secret: Secret,
-    /// Where compiled components are kept.
-    pub(super) cache: Option<PathBuf>,
     /// How long a drain may take.
     pub(super) drain_within: Duration,
     /// Told of what is committed, if anybody looks on.
@@ -77,9 +71,7 @@ pub(super) struct Host {
     /// Where operators are served.
     pub(super) admin: SocketAddr,
     drain_within: Duration,
-    app: App,
-    cache: Option<PathBuf>,
-    sandbox: Arc<Sandbox>,
+    loaded: Loaded,
     deploy: Arc<Deploy>,
     status: Arc<Status>,
     stop: Arc<AtomicBool>,
@@ -89,17 +81,6 @@ pub(super) struct Host {
     http_server: task::JoinHandle<ingress::Drained>,
     admin_end: channel::Sender<bool>,
     admin_server: task::JoinHandle<ingress::Drained>,
-}
-
-/// A function whose component is none.
-#[derive(Debug, thiserror::Error)]
-#[error("function `{function}` cannot be loaded")]
-pub(super) struct Unloadable {
-    function: String,
-    /// What mends it.
-    pub(super) hint: String,
-    #[source]
-    error: sandbox::LoadError,
 }
 
 /// A listener that cannot be had.
@@ -131,26 +112,26 @@ impl Unbound {
 }
 
 impl Host {
-    /// Starts a host. It waits for the broker by itself.
+    /// Starts a host of what was loaded. It waits for the broker by itself.
     ///
     /// # Errors
-    /// [`Unloadable`], [`Unbound`], or [`Interrupted`](super::failure::Interrupted).
-    pub(super) async fn start(settings: Settings, broker: Arc<dyn Broker>) -> anyhow::Result<Self> {
+    /// [`Unbound`].
+    pub(super) async fn start(settings: Settings, loaded: Loaded, broker: Arc<dyn Broker>) -> anyhow::Result<Self> {
         let metrics = Metrics::new(env!("CARGO_PKG_VERSION")).context("metrics cannot be set up")?;
-        let status = Status::new(&settings.app, status::SILENCE_MAX, status::uptime());
-        let (sandbox, versions) = load(&settings, &status)?;
-        let deploy = Arc::new(Deploy::new(versions));
+        let status = Status::new(loaded.app(), status::SILENCE_MAX, status::uptime());
+        let deploy = Arc::new(Deploy::new(loaded.versions().clone()));
+        deploy.digests().iter().for_each(|(function, digest)| status.set_version(function, *digest));
 
         let admin_listener = bind(settings.admin, "--admin").await?;
         let http_listener = bind(settings.http, "--http").await?;
         let (http, admin) = (http_listener.local_addr()?, admin_listener.local_addr()?);
         tracing::info!(
-            app = settings.app.name, version = env!("CARGO_PKG_VERSION"), broker = settings.endpoint,
+            app = loaded.app().name, version = env!("CARGO_PKG_VERSION"), broker = settings.endpoint,
             %http, %admin, "fnhost",
         );
 
         let publisher = broker.publisher()?;
-        let events = Events::new(&settings.app, Arc::clone(&broker), Arc::clone(&publisher), Arc::clone(&status));
+        let events = Events::new(loaded.app(), Arc::clone(&broker), Arc::clone(&publisher), Arc::clone(&status));
         let (admin_end, admin_ended) = channel::channel(false);
         let admin_server = task::spawn({
             let router = admin::router(Arc::clone(&status), Arc::clone(&metrics), events);
@@ -158,7 +139,7 @@ impl Host {
             async move { admin::serve(admin_listener, router, &admin::limits(), until, Duration::from_secs(1)).await }
         });
         let routes = ingress::Ingress::new(
-            &settings.app,
+            loaded.app(),
             &settings.schemas,
             publisher,
             Arc::clone(&metrics),
@@ -170,15 +151,23 @@ impl Host {
 
         let (failed, failures) = mpsc::channel(8);
         let stop = Arc::new(AtomicBool::new(false));
-        let workers = start_workers(&settings, &broker, &deploy, &metrics, &status, &stop, &failed)?;
+        let workers = Starting {
+            settings: &settings,
+            app: loaded.app(),
+            broker: &broker,
+            deploy: &deploy,
+            metrics: &metrics,
+            status: &status,
+            stop: &stop,
+            failed: &failed,
+        };
+        let workers = workers.start()?;
         let drain_within = settings.drain_within;
         Ok(Self {
             http,
             admin,
             drain_within,
-            app: settings.app,
-            cache: settings.cache,
-            sandbox,
+            loaded,
             deploy,
             status,
             stop,
@@ -194,16 +183,16 @@ impl Host {
     /// Waits until the host is ready: every worker runs.
     ///
     /// # Errors
-    /// What ended it, or what is not ready after `within`.
-    pub(super) async fn ready(&mut self, within: Duration) -> anyhow::Result<()> {
-        let until = tokio::time::Instant::now() + within;
+    /// What ended it, or what is not ready after [`READY_WITHIN`].
+    pub(super) async fn ready(&mut self) -> anyhow::Result<()> {
+        let until = tokio::time::Instant::now() + READY_WITHIN;
         loop {
             let reasons = self.status.unready();
             if reasons.is_empty() {
                 return Ok(());
             }
             if tokio::time::Instant::now() >= until {
-                anyhow::bail!("the host is not ready after {within:?}: {}", serde_json::to_string(&reasons)?);
+                anyhow::bail!("the host is not ready after {READY_WITHIN:?}: {}", serde_json::to_string(&reasons)?);
             }
             if let Ok(failure) = tokio::time::timeout(READY_LOOK, self.failed()).await {
                 return Err(failure);
@@ -228,20 +217,12 @@ impl Host {
     /// Has a function's workers handle their next batch with what its component file is now. `None` when that is what they do.
     ///
     /// # Errors
-    /// [`Unloadable`]: the old version stays.
-    pub(super) fn swap(&self, function: &Function) -> anyhow::Result<Option<Digest>> {
-        let file = self.app.component_file(function);
-        if let Some(cache) = &self.cache
-            && self.sandbox.must_compile(&file)
-        {
-            compile::ahead(cache, &[file])?;
-        }
-        let version = load_one(&self.sandbox, &self.app, function)?;
+    /// A component that is none: the old version stays.
+    pub(super) fn swap(&self, function: &Arc<Function>) -> Result<Option<Digest>, Failure> {
+        let active = self.deploy.digests().get(&function.name).copied();
+        let Some(version) = self.loaded.newer(function, active)? else { return Ok(None) };
         let digest = version.digest();
-        if self.deploy.digests().get(&function.name) == Some(&digest) {
-            return Ok(None);
-        }
-        self.deploy.activate(&function.name, Arc::new(version));
+        self.deploy.activate(&function.name, version);
         self.status.set_version(&function.name, digest);
         Ok(Some(digest))
     }
@@ -287,158 +268,4 @@ async fn set(mut flag: channel::Receiver<bool>) {
 
 async fn bind(address: SocketAddr, option: &'static str) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.map_err(|error| Unbound { address, option, error }.into())
-}
-
-/// Loads every function's component.
-fn load(settings: &Settings, status: &Status) -> anyhow::Result<(Arc<Sandbox>, Versions)> {
-    let workers: usize = settings.app.groups().keys().map(|group| workers_of(&settings.app, group)).sum();
-    // Without a folder to keep it in, what is compiled lasts until it is loaded.
-    let (_temporary, cache) = match &settings.cache {
-        Some(folder) => (None, folder.clone()),
-        None => {
-            let folder = tempfile::tempdir().context("no folder for compiled components can be made")?;
-            let path = folder.path().to_owned();
-            (Some(folder), path)
-        }
-    };
-    let options = sandbox::Options { cache: Some(cache.clone()), instances_max: workers + 1, ..Default::default() };
-    let sandbox = Sandbox::new(&options)?;
-    let files = settings.app.functions.iter().map(|function| settings.app.component_file(function));
-    let files: Vec<PathBuf> = files.filter(|file| sandbox.must_compile(file)).collect();
-    compile::ahead(&cache, &files)?;
-    let mut versions = Versions::new();
-    for function in &settings.app.functions {
-        let version = load_one(&sandbox, &settings.app, function)?;
-        let digest: Digest = version.digest();
-        tracing::info!(function = function.name, version = digest.short(), "loaded");
-        status.set_version(&function.name, digest);
-        versions.insert(function.name.clone(), Arc::new(version));
-    }
-    Ok((sandbox, versions))
-}
-
-fn load_one(sandbox: &Arc<Sandbox>, app: &App, function: &Function) -> Result<Version, Unloadable> {
-    sandbox.load_file(&app.component_file(function)).map_err(|error| {
-        let root = app.root.display();
-        let hint = match (&error, error.hint()) {
-            (sandbox::LoadError::NotThere { .. }, _) => format!("run with --build, or fnhost build {root}"),
-            (_, Some(hint)) => hint.to_owned(),
-            (_, None) => format!("fnhost check {root}"),
-        };
-        Unloadable { function: function.name.clone(), hint, error }
-    })
-}
-
-fn workers_of(app: &App, group: &str) -> usize {
-    app.workers.get(group).copied().unwrap_or(1).max(1)
-}
-
-/// Starts the watch over the broker, and by it the workers.
-fn start_workers(
-    settings: &Settings,
-    broker: &Arc<dyn Broker>,
-    deploy: &Arc<Deploy>,
-    metrics: &Arc<Metrics>,
-    status: &Arc<Status>,
-    stop: &Arc<AtomicBool>,
-    failed: &mpsc::Sender<anyhow::Error>,
-) -> anyhow::Result<Vec<JoinHandle<()>>> {
-    let limits = BatchLimits::default();
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
-    let instance = settings.instance.clone().unwrap_or_else(|| uuid::Uuid::new_v4().simple().to_string());
-    let groups = settings.app.groups();
-    let total: usize = groups.keys().map(|group| workers_of(&settings.app, group)).sum();
-    let begun = Arc::new(AtomicBool::new(false));
-    let mut workers = Vec::new();
-    for (group, functions) in &groups {
-        let parts = plan::Parts {
-            secret: settings.secret.bytes(),
-            instance: &instance,
-            schema: &|name| settings.schemas.get(name),
-            metrics: &|name| metrics.function(name),
-            limits,
-        };
-        let plan = Arc::new(Plan::new(&settings.app, group, functions, &parts));
-        for number in 0..workers_of(&settings.app, group) {
-            let name = format!("{group}.{instance}.{number}");
-            let shown = status.worker(&name, group);
-            let parts = worker::Parts {
-                broker: Arc::clone(broker),
-                plan: Arc::clone(&plan),
-                deploy: Arc::clone(deploy),
-                clock: Arc::clone(&clock),
-                metrics: Arc::clone(metrics),
-                status: shown.clone(),
-                tap: settings.tap.clone(),
-            };
-            let member = Member {
-                group: group.clone(),
-                name: name.clone(),
-                stable: settings.instance.is_some(),
-                topics: plan.topics(),
-                poll_interval_max: poll_interval(&plan),
-                events_max: limits.events_max,
-                bytes_max: limits.bytes_max,
-                prefetch_bytes_max: PREFETCH_BYTES_MAX / total.max(1),
-                pulse: Pulse::new(move || shown.beat()),
-            };
-            let (stop, begun, failed) = (Arc::clone(stop), Arc::clone(&begun), failed.clone());
-            let leave_within = settings.drain_within;
-            let thread = std::thread::Builder::new().name(name.clone()).spawn(move || {
-                while !begun.load(Ordering::Relaxed) {
-                    if stop.load(Ordering::Relaxed) {
-                        return;
-                    }
-                    parts.status.beat();
-                    std::thread::park_timeout(Duration::from_millis(50));
-                }
-                let run = std::panic::AssertUnwindSafe(|| thread::run(parts, &member, &stop, leave_within));
-                match std::panic::catch_unwind(run) {
-                    Ok(Ok(())) => {}
-                    Ok(Err(error)) => report(&failed, error.into()),
-                    Err(_) => report(&failed, anyhow::anyhow!("worker {} panicked; nothing is lost", member.name)),
-                }
-            });
-            workers.push(thread.context("a worker's thread cannot be started")?);
-        }
-    }
-    let watch = Arc::new(Watch {
-        broker: Arc::clone(broker),
-        app: settings.app.clone(),
-        endpoint: settings.endpoint.clone(),
-        metrics: Arc::clone(metrics),
-        status: Arc::clone(status),
-        stop: Arc::clone(stop),
-        begun,
-    });
-    let failed = failed.clone();
-    let named = |name: &str| std::thread::Builder::new().name(name.to_owned());
-    let measuring = named("lag").spawn({
-        let watch = Arc::clone(&watch);
-        move || watch.measure_lag()
-    });
-    let watching = named("watch").spawn(move || {
-        if let Err(error) = watch.run() {
-            report(&failed, error.into());
-        }
-    });
-    // They are not waited for: they may sit in a question to a broker that is away.
-    for started in [measuring, watching] {
-        drop(started.context("the watch over the broker cannot be started")?);
-    }
-    Ok(workers)
-}
-
-/// The longest a worker may stay silent before its group gives its partitions away: twice a batch's time and its slowest
-/// event, and at least what librdkafka has as its default.
-fn poll_interval(plan: &Plan) -> Duration {
-    let worst = plan.limits.time_max.saturating_add(plan.event_time_max());
-    worst.saturating_mul(2).max(Duration::from_secs(300))
-}
-
-/// Ends the host. The first report is the one that counts.
-fn report(failed: &mpsc::Sender<anyhow::Error>, error: anyhow::Error) {
-    if let Err(error) = failed.try_send(error) {
-        tracing::debug!(%error, "the host is ending already");
-    }
 }

@@ -11,8 +11,8 @@ use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::failure::Interrupted;
-use super::host::{Host, Settings, Unbound, Unloadable};
-use super::topics::TopicsArgs;
+use super::host::{Host, Loaded, Settings, Unbound};
+use super::topics::Inputs;
 use super::{Asked, Failure, RunArgs, build, topics};
 use crate::app::manifest;
 use crate::app::schemas::Schemas;
@@ -33,24 +33,23 @@ pub(super) fn run(args: RunArgs) -> Result<(), Failure> {
     if args.build {
         build::build_app(&manifest.app, &mut io::stderr())?;
     }
+    let broker = connection.connect(&asked)?;
     if args.apply_topics {
-        topics::topics(&TopicsArgs::apply(args.app.clone(), args.broker), &mut io::stderr())?;
+        topics::apply(&manifest.app, broker.as_ref(), Inputs::Keep, &asked, &mut io::stderr())?;
     }
+    let loaded = Loaded::load(manifest, args.cache)?;
     let settings = Settings {
-        app: manifest.app,
         schemas,
         endpoint: endpoint.clone(),
         http: args.http,
         admin: args.admin,
         instance: args.instance.map(|instance| instance.as_str().to_owned()),
         secret: Secret::resolve(args.secret_file.as_deref())?,
-        cache: args.cache,
         drain_within: args.drain_time,
         tap: None,
     };
-    let broker = connection.connect(&asked)?;
     let runtime = runtime().map_err(Failure::fault)?;
-    let ended = runtime.block_on(serve(settings, broker));
+    let ended = runtime.block_on(serve(settings, loaded, broker));
     // What hangs in a request must not keep the process.
     runtime.shutdown_timeout(Duration::from_secs(1));
     ended.map_err(|error| failure(error, &asked))
@@ -71,21 +70,17 @@ pub(super) fn failure(error: anyhow::Error, asked: &Asked<'_>) -> Failure {
     if error.is::<Interrupted>() {
         return Failure::interrupted();
     }
-    let hint = match (error.downcast_ref::<Unloadable>(), error.downcast_ref::<Unbound>()) {
-        (Some(unloadable), _) => unloadable.hint.clone(),
-        (_, Some(unbound)) => unbound.hint(),
-        (None, None) => {
-            return match error.downcast::<broker::Error>() {
-                Ok(error) => Failure::broker(error, asked),
-                Err(error) => Failure::fault(error),
-            };
-        }
-    };
-    Failure::fault(error).hint(hint)
+    if let Some(hint) = error.downcast_ref::<Unbound>().map(Unbound::hint) {
+        return Failure::fault(error).hint(hint);
+    }
+    match error.downcast::<broker::Error>() {
+        Ok(error) => Failure::broker(error, asked),
+        Err(error) => Failure::fault(error),
+    }
 }
 
-async fn serve(settings: Settings, broker: Arc<dyn Broker>) -> anyhow::Result<()> {
-    let mut host = Host::start(settings, broker).await?;
+async fn serve(settings: Settings, loaded: Loaded, broker: Arc<dyn Broker>) -> anyhow::Result<()> {
+    let mut host = Host::start(settings, loaded, broker).await?;
     let failure = tokio::select! {
         told = told_to_end() => { told?; None }
         failure = host.failed() => Some(failure),

@@ -1,13 +1,74 @@
 //! Events as `demo` and `dev` show them: a line each, legible without colour.
 
 use std::io::{self, Write};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::talk;
 use crate::worker::error_event::rfc3339;
-use crate::worker::tap::Passed;
+use crate::worker::tap::{Passed, Tap};
 
+/// What waits to be shown at most, a batch each.
+const WAITING_MAX: usize = 4096;
+/// How long what still waits is written at the end: whoever reads it may have stopped.
+const END_WITHIN: Duration = Duration::from_secs(1);
 /// Longer keys are cut.
 const KEY_CHARS_MAX: usize = 36;
+
+/// Writes what is committed to stdout, on a thread of its own: who reads slowly holds up no worker.
+pub(super) struct Printer {
+    waiting: SyncSender<Vec<Passed>>,
+    dropped: Arc<AtomicUsize>,
+}
+
+/// The end of a [`Printer`].
+pub(super) struct Printing(Receiver<()>);
+
+impl Printer {
+    /// Begins.
+    ///
+    /// # Errors
+    /// When there is no thread to be had.
+    pub(super) fn start() -> io::Result<(Self, Printing)> {
+        let (waiting, next) = sync_channel::<Vec<Passed>>(WAITING_MAX);
+        let (ended, end) = sync_channel(1);
+        let dropped = Arc::new(AtomicUsize::new(0));
+        let missing = Arc::clone(&dropped);
+        std::thread::Builder::new().name("show".to_owned()).spawn(move || {
+            for events in next {
+                let mut out = io::stdout().lock();
+                for event in &events {
+                    // When nobody reads it, nothing is lost.
+                    passed(&mut out, event).ok();
+                }
+                match missing.swap(0, Ordering::Relaxed) {
+                    0 => {}
+                    missing => talk(&format!("{missing} events are not shown: they came faster than they were read")),
+                }
+            }
+            ended.send(()).ok();
+        })?;
+        Ok((Self { waiting, dropped }, Printing(end)))
+    }
+}
+
+impl Tap for Printer {
+    fn passed(&self, events: Vec<Passed>) {
+        if let Err(TrySendError::Full(events)) = self.waiting.try_send(events) {
+            self.dropped.fetch_add(events.len(), Ordering::Relaxed);
+        }
+    }
+}
+
+impl Printing {
+    /// Waits, not for long, until everything is written. Its printer must be gone.
+    pub(super) fn end(self) {
+        // An error is an end too.
+        self.0.recv_timeout(END_WITHIN).ok();
+    }
+}
 
 /// One line: the time of day in UTC, where, about what, by whom, and what came of it.
 pub(super) fn line(out: &mut dyn Write, topic: &str, key: &str, function: &str, what: &str) -> io::Result<()> {

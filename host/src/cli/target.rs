@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Failure;
+use super::paths::{canonical, written};
 use crate::app::Function;
 use crate::app::fault::{Fault, Faults, undeclared};
 use crate::app::manifest::{self, Manifest};
@@ -77,13 +78,8 @@ impl Target {
 fn root_of(path: &Path) -> Option<PathBuf> {
     let place = canonical(path);
     let is_root = |folder: &PathBuf| folder.join(manifest::FILE).is_file() && place.starts_with(canonical(folder));
-    let named = |folder: &Path| if folder.as_os_str().is_empty() { ".".into() } else { folder.to_path_buf() };
-    path.ancestors().skip(1).map(named).find(is_root).or_else(|| place.ancestors().skip(1).map(named).find(is_root))
-}
-
-/// The one name of a file or folder; of what is not there, as it was named.
-fn canonical(path: &Path) -> PathBuf {
-    path.canonicalize().or_else(|_| std::path::absolute(path)).unwrap_or_else(|_| path.to_path_buf())
+    let above = |path: &Path| path.ancestors().skip(1).map(written).find(is_root);
+    above(path).or_else(|| above(&place))
 }
 
 fn nothing(path: &Path) -> Faults {

@@ -15,7 +15,8 @@ use crate::broker::{Broker, Topic, TopicChange};
 
 mod plan;
 
-use plan::{Inputs, Plan, plan};
+pub(super) use plan::Inputs;
+use plan::{Plan, plan};
 
 /// Make the broker's topics what app.toml says
 #[derive(Debug, Args)]
@@ -59,13 +60,6 @@ struct WhichArgs {
     grow: bool,
 }
 
-impl TopicsArgs {
-    /// `topics apply APP`, growing nothing.
-    pub(super) fn apply(app: AppArg, broker: BrokerArgs) -> Self {
-        Self { verb: Verb::Apply(ApplyArgs { which: WhichArgs { app, broker, grow: false } }) }
-    }
-}
-
 /// Plans, or applies.
 pub(super) fn topics(args: &TopicsArgs, out: &mut dyn Write) -> Result<(), Failure> {
     let (Verb::Plan(PlanArgs { which, .. }) | Verb::Apply(ApplyArgs { which })) = &args.verb;
@@ -73,15 +67,30 @@ pub(super) fn topics(args: &TopicsArgs, out: &mut dyn Write) -> Result<(), Failu
     let connection = which.broker.resolve()?;
     let (endpoint, option) = (connection.endpoint(), connection.option());
     let asked = Asked { path: &which.app.path, app: &app.name, brokers: &endpoint, option: &option };
-    let failed = |error| Failure::broker(error, &asked);
     let broker = connection.connect(&asked)?;
     let inputs = if which.grow { Inputs::Grow } else { Inputs::Keep };
-    let (plan, existing) = look(&app, broker.as_ref(), inputs).map_err(failed)?;
-    match &args.verb {
-        Verb::Plan(PlanArgs { format: Format::Json, .. }) => Ok(writeln!(out, "{:#}", as_json(&plan))?),
-        Verb::Plan(PlanArgs { format: Format::Text, .. }) => each(&plan, &existing, out, |_| Ok(())),
-        Verb::Apply(_) => each(&plan, &existing, out, |change| make(broker.as_ref(), change).map_err(failed)),
+    let format = match &args.verb {
+        Verb::Apply(_) => return apply(&app, broker.as_ref(), inputs, &asked, out),
+        Verb::Plan(PlanArgs { format, .. }) => format,
+    };
+    let (plan, existing) = look(&app, broker.as_ref(), inputs).map_err(|error| Failure::broker(error, &asked))?;
+    match format {
+        Format::Json => Ok(writeln!(out, "{:#}", as_json(&plan))?),
+        Format::Text => each(&plan, &existing, out, |_| Ok(())),
     }
+}
+
+/// Makes what is missing, and prints each change once it is made.
+pub(super) fn apply(
+    app: &App,
+    broker: &dyn Broker,
+    inputs: Inputs,
+    asked: &Asked<'_>,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    let failed = |error| Failure::broker(error, asked);
+    let (plan, existing) = look(app, broker, inputs).map_err(failed)?;
+    each(&plan, &existing, out, |change| make(broker, change).map_err(failed))
 }
 
 /// Makes all of an app's topics, and changes nothing about how many partitions the inputs have.

@@ -26,6 +26,8 @@ const HANDLES_MAX: usize = 4096;
 const STRUCTURE_BYTES_MAX: usize = 1 << 20;
 /// How much of a trap's frames is shown.
 const FRAMES_TEXT_BYTES_MAX: usize = 512;
+/// How many of them, the innermost first.
+const FRAMES_MAX: usize = 8;
 
 /// What a handler returns.
 type Returned = Result<Vec<types::Output>, types::Failure>;
@@ -145,13 +147,28 @@ fn with_details(what: &str, error: &wasmtime::Error, last_words: &str) -> String
         reason.push_str(last_words);
     }
     if let Some(frames) = error.downcast_ref::<WasmBacktrace>() {
-        let frames = frames.to_string();
         // The first line is a title.
-        let frames: Vec<&str> = frames.lines().skip(1).map(str::trim).collect();
-        if !frames.is_empty() {
+        let frames = frames.to_string();
+        let mut places: Vec<&str> = frames.lines().skip(1).map(place).collect();
+        if places.len() > FRAMES_MAX {
+            places.truncate(FRAMES_MAX);
+            places.push("…");
+        }
+        if !places.is_empty() {
             reason.push_str("; at ");
-            reason.push_str(&text::clean(&frames.join(" < "), FRAMES_TEXT_BYTES_MAX));
+            reason.push_str(&text::clean(&places.join(" < "), FRAMES_TEXT_BYTES_MAX));
         }
     }
     reason
+}
+
+/// What a line of a backtrace, such as `3: 0x1a2b - <unknown>!main`, says of the place: its name, or else its offset, which
+/// `wasm-tools addr2line` reads.
+fn place(line: &str) -> &str {
+    let line = line.split_once(": ").map_or(line, |(_, line)| line).trim();
+    match line.split_once(" - ").map(|(offset, name)| (offset, name.rsplit_once('!').map_or(name, |(_, name)| name))) {
+        Some((offset, name)) if name.starts_with("<wasm") => offset,
+        Some((_, name)) => name,
+        None => line,
+    }
 }

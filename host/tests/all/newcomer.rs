@@ -199,7 +199,7 @@ fn function_that_panics_ends_with_what_it_said() {
     let said = told(&folder, "invoke script event.json");
     let version = fnhost::event::Digest::of(&fs::read(folder.path().join("script.wasm")).unwrap()).short();
     // Where in the component it was says nothing to anybody without names.
-    let (before, after) = said.split_once("; at 0:").unwrap();
+    let (before, after) = said.split_once("; at 0x").unwrap();
     let said = format!("{before}…\n{}", after.split_once('\n').unwrap().1);
     insta::assert_snapshot!(said.replace(&version, "VERSION"), @r"
     script VERSION: failed, trapped
@@ -228,13 +228,16 @@ fn component_of_another_contract_is_told_from_one_of_this() {
     hint: build it against wit/function.wit of this host, or with its fnhost-sdk
     exit 1
     "#);
-    insta::assert_snapshot!(told(&folder, "dev . --http 127.0.0.1:0 --admin 127.0.0.1:0"), @r"
-    error: function `script` cannot be loaded
-      caused by: it does not export fnhost:function/handler@0.1.0, but fnhost:function/handler@0.2.0
+    insta::assert_snapshot!(told(&folder, "dev . --http 127.0.0.1:0 --admin 127.0.0.1:0"), @r#"
+    error: function `script` does not load: it does not export fnhost:function/handler@0.1.0, but fnhost:function/handler@0.2.0
+      --> ./app.toml:10:10
+       |
+    10 | source = "script.wasm"
+       |          ^^^^^^^^^^^^^ ./script.wasm
 
     hint: build it against wit/function.wit of this host, or with its fnhost-sdk
     exit 1
-    ");
+    "#);
 }
 
 #[test]

@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use serde_json::{Value, json};
 
+use super::super::client;
+
 /// How long one request may take.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
@@ -78,8 +80,7 @@ pub(super) fn samples() -> Vec<Sample> {
 /// # Errors
 /// When there is no answer at all.
 pub(super) fn place(url: &str, sample: &Sample) -> anyhow::Result<Placed> {
-    let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(ANSWER_WITHIN));
-    let agent: ureq::Agent = config.build().into();
+    let agent = client::agent(ANSWER_WITHIN);
     let at = Instant::now();
     let request = agent.post(url).header("content-type", "application/json");
     let mut answer = request.send(sample.body.as_bytes()).with_context(|| format!("POST {url} had no answer"))?;

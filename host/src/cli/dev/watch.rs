@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 
-use crate::app::App;
+use crate::app::{App, manifest};
 
 /// Changes that wait at most. More are told by those that wait: all of an app is built.
 pub(super) const CHANGES_MAX: usize = 256;
@@ -93,7 +93,7 @@ pub(super) fn settled(first: Vec<PathBuf>, changed: &Receiver<Change>) -> Option
 /// Whether the file says what the app is, rather than what a function does.
 pub(super) fn is_description(file: &Path) -> bool {
     let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    name == "app.toml" || name.ends_with(".schema.json")
+    name == manifest::FILE || name.ends_with(".schema.json")
 }
 
 /// Whether building or running wrote it, or an editor that is not done yet.

@@ -34,7 +34,7 @@ pub(super) fn names(app: &App) -> BTreeSet<String> {
 
 /// Whether input topics get partitions added. Keys then map to other partitions than those that hold their state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Inputs {
+pub(in super::super) enum Inputs {
     Grow,
     Keep,
 }

@@ -80,7 +80,7 @@ impl<'a> Original<'a> {
             partition: event.partition.number,
             offset: event.offset,
             timestamp_ms: event.timestamp_ms,
-            key: Some(Key::of(event.key.as_deref())),
+            key: Some(written(event.key.as_deref(), Key::Text, Key::Bytes)),
             headers: Some(Headers::of(&event.headers)),
             value: Some(Value::of(event.value.as_deref())),
             omitted: Vec::new(),
@@ -117,21 +117,17 @@ fn text(bytes: &[u8]) -> Option<&str> {
     (5 * blown_up + escaped <= text.len() / 3 + 2).then_some(text)
 }
 
-impl<'a> Key<'a> {
-    fn of(bytes: Option<&'a [u8]>) -> Self {
-        match bytes {
-            None => Self::Text(None),
-            Some(bytes) => text(bytes).map_or_else(|| Self::Bytes(BASE64.encode(bytes)), |t| Self::Text(Some(t))),
-        }
+/// Bytes in the better of the two ways to write them.
+fn written<'a, W>(bytes: Option<&'a [u8]>, as_text: fn(Option<&'a str>) -> W, as_base64: fn(String) -> W) -> W {
+    match bytes.map(|bytes| text(bytes).ok_or(bytes)).transpose() {
+        Ok(text) => as_text(text),
+        Err(bytes) => as_base64(BASE64.encode(bytes)),
     }
 }
 
 impl<'a> Value<'a> {
     fn of(bytes: Option<&'a [u8]>) -> Self {
-        match bytes {
-            None => Self::Text(None),
-            Some(bytes) => text(bytes).map_or_else(|| Self::Bytes(BASE64.encode(bytes)), |t| Self::Text(Some(t))),
-        }
+        written(bytes, Self::Text, Self::Bytes)
     }
 }
 

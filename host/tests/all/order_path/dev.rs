@@ -4,11 +4,14 @@ use std::io::BufReader;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::hosts::agent;
 use super::world::{FNHOST, run, workspace};
 use crate::kafka::PATIENCE;
+
+/// A first build has everything compiled that a function stands on, beside whatever else is being compiled.
+const BUILD_PATIENCE: Duration = Duration::from_secs(600);
 
 /// A `dev` that ends with the test.
 struct Dev {
@@ -37,7 +40,11 @@ impl Dev {
 
     /// Waits until the `nth` line of stderr or stdout has `what`, and gives it.
     fn said(&self, what: &str, nth: usize) -> String {
-        let deadline = Instant::now() + PATIENCE;
+        self.said_within(PATIENCE, what, nth)
+    }
+
+    fn said_within(&self, patience: Duration, what: &str, nth: usize) -> String {
+        let deadline = Instant::now() + patience;
         loop {
             let all = format!("{}{}", self.err.lock().unwrap(), self.out.lock().unwrap());
             if let Some(line) = all.lines().filter(|line| line.contains(what)).nth(nth) {
@@ -83,7 +90,7 @@ fn what_is_saved_is_what_handles_the_next_event_and_what_does_not_build_changes_
     let code = std::fs::read_to_string(&source).unwrap();
 
     let dev = Dev::start(&app, &target);
-    let banner = dev.said("shop runs: http://", 0);
+    let banner = dev.said_within(BUILD_PATIENCE, "shop runs: http://", 0);
     let http = banner.split_once("http://").unwrap().1.split_whitespace().next().unwrap().to_owned();
     let tried = dev.said("try: curl", 0);
     let path = tried.split_once(&http).unwrap().1.split_whitespace().next().unwrap().to_owned();
@@ -112,6 +119,16 @@ fn what_is_saved_is_what_handles_the_next_event_and_what_does_not_build_changes_
     dev.said("handles the next batch", 1);
     assert_eq!(post().0, 202);
     dev.said("greeter       applied", 2);
+
+    let manifest = std::fs::read_to_string(app.join("app.toml")).unwrap();
+    std::fs::write(app.join("none.wasm"), "this is none").unwrap();
+    let second = "[functions.second]\nsource = \"none.wasm\"\ninput = [\"greeted\"]\n";
+    std::fs::write(app.join("app.toml"), format!("{manifest}\n{second}")).unwrap();
+    dev.said("function `second` does not load", 0);
+    dev.said("what ran before goes on running", 1);
+    assert_eq!(post().0, 202);
+    dev.said("greeter       applied", 3);
+
     assert!(app.join(".fnhost/broker.redb").is_file(), "the broker is kept");
     assert_eq!(dev.interrupt(), Some(0));
 }

@@ -1,0 +1,91 @@
+//! An app's components in a sandbox, before anything is started: what is wrong with them shows here.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use tempfile::TempDir;
+
+use super::super::failure::Interrupted;
+use super::super::{Failure, compile, components};
+use super::workers::workers_in;
+use crate::app::manifest::Manifest;
+use crate::app::{App, Function};
+use crate::deploy::Versions;
+use crate::event::Digest;
+use crate::invocation::Handler;
+use crate::sandbox::{Options, Sandbox};
+
+/// An app whose functions can run.
+pub(in super::super) struct Loaded {
+    manifest: Manifest,
+    sandbox: Arc<Sandbox>,
+    versions: Versions,
+    cache: PathBuf,
+    /// Without a folder to keep them in, compiled components last as long as this.
+    _temporary: Option<TempDir>,
+}
+
+impl Loaded {
+    /// Loads the component of each function. What is compiled is kept in `cache`.
+    ///
+    /// # Errors
+    /// All that is wrong with the components; or Ctrl-C.
+    pub(in super::super) fn load(manifest: Manifest, cache: Option<PathBuf>) -> Result<Self, Failure> {
+        let temporary = match &cache {
+            Some(_) => None,
+            None => Some(tempfile::tempdir().context("no folder for compiled components can be made")),
+        };
+        let temporary = temporary.transpose().map_err(Failure::fault)?;
+        let cache = cache.or_else(|| Some(temporary.as_ref()?.path().to_owned())).unwrap_or_default();
+        let instances_max = workers_in(&manifest.app) + 1;
+        let options = Options { cache: Some(cache.clone()), instances_max, ..Options::default() };
+        let sandbox = Sandbox::new(&options).map_err(Failure::fault)?;
+        let mut loaded = Self { manifest, sandbox, versions: Versions::new(), cache, _temporary: temporary };
+        loaded.versions = loaded.versions_of(&loaded.manifest.app.functions)?;
+        for (function, version) in &loaded.versions {
+            tracing::info!(function, version = version.digest().short(), "loaded");
+        }
+        Ok(loaded)
+    }
+
+    /// What the components are of.
+    pub(in super::super) fn app(&self) -> &App {
+        &self.manifest.app
+    }
+
+    /// What each function was when it was loaded.
+    pub(super) fn versions(&self) -> &Versions {
+        &self.versions
+    }
+
+    /// What a function's component file is now, if that is not `active`.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(super) fn newer(
+        &self,
+        function: &Arc<Function>,
+        active: Option<Digest>,
+    ) -> Result<Option<Arc<dyn Handler>>, Failure> {
+        let file = self.manifest.app.component_file(function);
+        // A file that cannot be read is said by whoever loads it.
+        if std::fs::read(&file).is_ok_and(|bytes| active == Some(Digest::of(&bytes))) {
+            return Ok(None);
+        }
+        Ok(self.versions_of(std::slice::from_ref(function))?.remove(&function.name))
+    }
+
+    /// Compiles what has to be, in a process of its own, and loads it.
+    fn versions_of(&self, functions: &[Arc<Function>]) -> Result<Versions, Failure> {
+        let files = functions.iter().map(|function| self.manifest.app.component_file(function));
+        let files: Vec<PathBuf> = files.filter(|file| self.sandbox.must_compile(file)).collect();
+        compile::ahead(&self.cache, &files).map_err(|error| match error.is::<Interrupted>() {
+            true => Failure::interrupted(),
+            false => Failure::fault(error),
+        })?;
+        let root = self.manifest.app.root.display();
+        let build = format!("run with --build, or fnhost build {root}");
+        Ok(components::all(&self.sandbox, &self.manifest, functions, &build)?)
+    }
+}

@@ -1,0 +1,257 @@
+//! What the verbs say of themselves that work on topics and on running hosts.
+
+use super::help;
+
+#[test]
+fn help_of_topics() {
+    insta::assert_snapshot!(help(&["topics"]), @r"
+    Make the broker's topics what app.toml says
+
+    Usage: fnhost topics [OPTIONS] <COMMAND>
+
+    Commands:
+      plan   Print what would change, and change nothing
+      apply  Make topics and change their configuration; nothing is ever deleted
+      help   Print this message or the help of the given subcommand(s)
+
+    Options:
+      -h, --help
+              Print help (see a summary with '-h')
+
+    Logging:
+          --log-format <FORMAT>
+              How log lines are written
+
+              Possible values:
+              - text: For people
+              - json: A JSON object a line
+
+              [env: FNHOST_LOG_FORMAT=]
+              [default: text]
+
+      -v, --verbose...
+              Log more: -v for what happens to batches, -vv for every event
+    ");
+    insta::assert_snapshot!(help(&["topics", "apply"]), @r#"
+    Make topics and change their configuration; nothing is ever deleted
+
+    Usage: fnhost topics apply [OPTIONS] <--brokers <HOST:PORT,…>|--embedded <FILE>> <APP>
+
+    Arguments:
+      <APP>
+              The app: its folder, or its app.toml
+
+              [env: FNHOST_APP=]
+
+    Options:
+          --grow
+              Add partitions to topics that functions read. Keys then map to other partitions, and
+              functions do not find the state that they wrote under them
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+    Broker:
+          --brokers <HOST:PORT,…>
+              Where Kafka is: one broker or more to begin with
+
+              [env: FNHOST_BROKERS=]
+
+          --kafka <KEY=VALUE>
+              A client property of librdkafka; may be given again, and holds over those of a file
+
+              [env: FNHOST_KAFKA]
+
+          --kafka-file <FILE>
+              A file of client properties, a KEY=VALUE a line: the place for passwords
+
+              [env: FNHOST_KAFKA_FILE=]
+
+          --embedded <FILE>
+              In place of a Kafka, a broker within this process over one file, which is made when it is
+              missing. Durable, and not for production
+
+              [env: FNHOST_EMBEDDED=]
+
+    Logging:
+          --log-format <FORMAT>
+              How log lines are written
+
+              Possible values:
+              - text: For people
+              - json: A JSON object a line
+
+              [env: FNHOST_LOG_FORMAT=]
+              [default: text]
+
+      -v, --verbose...
+              Log more: -v for what happens to batches, -vv for every event
+    "#);
+}
+
+#[test]
+fn help_of_events() {
+    insta::assert_snapshot!(help(&["events", "tail"]), @r"
+    Print the committed events of a topic, a line each: time, partition@offset, key, value
+
+    Ends when all that is there was printed; with --follow, at Ctrl-C.
+
+    Usage: fnhost events tail [OPTIONS] <TOPIC>
+
+    Arguments:
+      <TOPIC>
+              The topic
+
+    Options:
+          --from <PLACE>
+              Where to begin: `earliest`, `latest`, an offset for every partition, or PARTITION:OFFSET,…
+
+              `earliest` when left out, with --follow `latest`.
+
+      -f, --follow
+              Print what comes later too, until Ctrl-C
+
+          --key <KEY>
+              Only events with this key
+
+          --limit <N>
+              At most this many events
+
+          --full
+              Whole lines, headers too. Without it a line ends with the terminal, elsewhere after 200
+              characters
+
+          --format <FORMAT>
+              How they are printed: as JSON, a line each, as `events send` takes them
+
+              Possible values:
+              - text: For people
+              - json: For programs: JSON
+
+              [default: text]
+
+          --admin <HOST:PORT>
+              The host: where it serves operators, as its own --admin says
+
+              [env: FNHOST_ADMIN=]
+              [default: 127.0.0.1:9090]
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+    Logging:
+          --log-format <FORMAT>
+              How log lines are written
+
+              Possible values:
+              - text: For people
+              - json: A JSON object a line
+
+              [env: FNHOST_LOG_FORMAT=]
+              [default: text]
+
+      -v, --verbose...
+              Log more: -v for what happens to batches, -vv for every event
+    ");
+    insta::assert_snapshot!(help(&["events", "send"]), @r"
+    Send events to a topic
+
+    FILE holds events as `events tail --format json` prints them, or CloudEvents, whose subject becomes
+    the key: one document, a list, or one document after the other. All are read before the first is
+    sent; they are sent in order, and none after one that failed. What they say of topic, partition,
+    offset and time is not looked at.
+
+    Usage: fnhost events send [OPTIONS] <TOPIC> <FILE>
+
+    Arguments:
+      <TOPIC>
+              The topic
+
+      <FILE>
+              The events; `-` is stdin
+
+    Options:
+          --key <KEY>
+              The key of each, whatever the file says
+
+          --header <NAME=VALUE>
+              A header more for each; may be given again
+
+          --format <FORMAT>
+              How it is printed where they lie: as JSON, a line each
+
+              Possible values:
+              - text: For people
+              - json: For programs: JSON
+
+              [default: text]
+
+          --admin <HOST:PORT>
+              The host: where it serves operators, as its own --admin says
+
+              [env: FNHOST_ADMIN=]
+              [default: 127.0.0.1:9090]
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+    Logging:
+          --log-format <FORMAT>
+              How log lines are written
+
+              Possible values:
+              - text: For people
+              - json: A JSON object a line
+
+              [env: FNHOST_LOG_FORMAT=]
+              [default: text]
+
+      -v, --verbose...
+              Log more: -v for what happens to batches, -vv for every event
+    ");
+}
+
+#[test]
+fn help_of_status() {
+    insta::assert_snapshot!(help(&["status"]), @r"
+    Print whether a running host is ready, and its functions with version, partitions and lag
+
+    Lag is how many offsets lie before a function's group, on all hosts together. Ends with 1 when the
+    host is not ready.
+
+    Usage: fnhost status [OPTIONS]
+
+    Options:
+          --admin <HOST:PORT>
+              The host: where it serves operators, as its own --admin says
+
+              [env: FNHOST_ADMIN=]
+              [default: 127.0.0.1:9090]
+
+          --format <FORMAT>
+              How it is printed
+
+              Possible values:
+              - text: For people
+              - json: For programs: JSON
+
+              [default: text]
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+    Logging:
+          --log-format <FORMAT>
+              How log lines are written
+
+              Possible values:
+              - text: For people
+              - json: A JSON object a line
+
+              [env: FNHOST_LOG_FORMAT=]
+              [default: text]
+
+      -v, --verbose...
+              Log more: -v for what happens to batches, -vv for every event
+    ");
+}
