@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::{Failure, build, talk};
+use super::{Failure, build, paths, talk};
 use crate::app::fault::{Fault, Faults};
 use crate::app::manifest::Manifest;
 use crate::app::schemas::Schemas;
@@ -96,9 +96,9 @@ pub(super) fn bench(
         faults.extend(found.iter().cloned());
         Schemas::default()
     });
-    let build_folder = manifest.app.build_folder();
-    let beside = || std::fs::create_dir_all(&build_folder).ok().map(|()| build_folder.join("compiled"));
-    let options = Options { cache: cache.or_else(beside), instances_max: 1, ..Options::default() };
+    let cache = cache.unwrap_or_else(|| manifest.app.build_folder().join("compiled"));
+    let cache = paths::make_parent(&cache).then_some(cache);
+    let options = Options { cache, instances_max: 1, ..Options::default() };
     let sandbox = Sandbox::new(&options).map_err(Failure::fault)?;
     let versions = all(&sandbox, manifest, functions, build).unwrap_or_else(|found| {
         faults.extend(found.iter().cloned());

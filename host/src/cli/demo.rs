@@ -18,6 +18,7 @@ use tokio::runtime::Runtime;
 use self::orders::{Fate, Placed, Sample};
 use self::tally::Tally;
 use super::host::{Host, Loaded, Settings};
+use super::run::Signals;
 use super::{Asked, Connection, Exit, Failure, KafkaArgs, build, paths, run, show, talk, topics};
 use crate::app::manifest;
 use crate::app::schemas::Schemas;
@@ -69,10 +70,12 @@ impl Tap for Shown {
 
 /// Runs the demo.
 pub(super) fn demo(args: &DemoArgs, out: &mut dyn Write) -> Result<(), Failure> {
+    let runtime = run::runtime().map_err(Failure::fault)?;
+    // Before there is anything to be left behind.
+    let signals = runtime.block_on(async { Signals::listen() }).map_err(Failure::fault)?;
     let folder = tempfile::Builder::new().prefix("fnhost-demo-").tempdir();
     let folder = folder.context("no temporary folder can be made").map_err(Failure::fault)?;
-    let runtime = run::runtime().map_err(Failure::fault)?;
-    let ending = runtime.spawn(end_at_once(folder.path().to_owned()));
+    let ending = runtime.spawn(end_at_once(signals, folder.path().to_owned()));
     let ended = flow(args, out, &runtime, folder.path());
     if ended.as_ref().is_err_and(Failure::is_interruption) {
         // A child was told before this process was.
@@ -83,15 +86,14 @@ pub(super) fn demo(args: &DemoArgs, out: &mut dyn Write) -> Result<(), Failure> 
 }
 
 /// Waits for Ctrl-C and ends the process: there is nothing to finish, and nothing to be left behind.
-async fn end_at_once(folder: PathBuf) {
-    if run::told_to_end().await.is_ok() {
-        talk("interrupted, before everything was seen");
-        // A child that compiles may write until it has ended too.
-        while folder.exists() && std::fs::remove_dir_all(&folder).is_err() {
-            tokio::task::yield_now().await;
-        }
-        std::process::exit(Exit::Interrupted as i32);
+async fn end_at_once(mut signals: Signals, folder: PathBuf) {
+    signals.told_to_end().await;
+    talk("interrupted, before everything was seen");
+    // A child that compiles may write until it has ended too.
+    while folder.exists() && std::fs::remove_dir_all(&folder).is_err() {
+        tokio::task::yield_now().await;
     }
+    std::process::exit(Exit::Interrupted as i32);
 }
 
 /// Runs it to its end. What is compiled goes into `folder`.

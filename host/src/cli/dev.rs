@@ -18,6 +18,7 @@ use tokio::sync::watch as watch_channel;
 
 use self::watch::{Change, Watcher};
 use super::host::{Host, Loaded, Settings};
+use super::run::Signals;
 use super::{Asked, Failure, build, paths, run, show, talk, topics};
 use crate::app::schemas::Schemas;
 use crate::app::{App, manifest};
@@ -101,11 +102,11 @@ pub(super) fn dev(args: &DevArgs) -> Result<(), Failure> {
     let stage = Stage { args, data, broker, secret: Secret::draw(), runtime, shown: Arc::new(printer), end };
     let (changes, changed) = sync_channel(watch::CHANGES_MAX);
     let mut watcher = Watcher::start(changes.clone()).map_err(Failure::fault)?;
+    let mut signals = stage.runtime.block_on(async { Signals::listen() }).map_err(Failure::fault)?;
     stage.runtime.spawn(async move {
-        if run::told_to_end().await.is_ok() {
-            ending.send_replace(true);
-            changes.send(Change::End).ok();
-        }
+        signals.told_to_end().await;
+        ending.send_replace(true);
+        changes.send(Change::End).ok();
     });
 
     let mut all = Vec::new();

@@ -26,6 +26,11 @@ pub(super) fn app_folder(path: &Path) -> PathBuf {
     }
 }
 
+/// Makes the folder that `path` is to be in, and says whether it is there.
+pub(super) fn make_parent(path: &Path) -> bool {
+    path.parent().is_none_or(|parent| std::fs::create_dir_all(parent).is_ok())
+}
+
 /// A folder with a name: that of the folder here is empty when it is the parent of a file.
 pub(super) fn written(folder: &Path) -> PathBuf {
     if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder.to_path_buf() }

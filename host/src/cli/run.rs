@@ -8,12 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::failure::Interrupted;
 use super::host::{Host, Loaded, Settings, Unbound};
 use super::topics::Inputs;
-use super::{Asked, Failure, RunArgs, build, topics};
+use super::{Asked, Failure, RunArgs, build, paths, topics};
 use crate::app::manifest;
 use crate::app::schemas::Schemas;
 use crate::broker::{self, Broker};
@@ -36,6 +36,10 @@ pub(super) fn run(args: RunArgs) -> Result<(), Failure> {
     let broker = connection.connect(&asked)?;
     if args.apply_topics {
         topics::apply(&manifest.app, broker.as_ref(), Inputs::Keep, &asked, &mut io::stderr())?;
+    }
+    if let Some(cache) = &args.cache {
+        // What is wrong with it is said where it is used.
+        paths::make_parent(cache);
     }
     let loaded = Loaded::load(manifest, args.cache)?;
     let settings = Settings {
@@ -80,22 +84,35 @@ pub(super) fn failure(error: anyhow::Error, asked: &Asked<'_>) -> Failure {
 }
 
 async fn serve(settings: Settings, loaded: Loaded, broker: Arc<dyn Broker>) -> anyhow::Result<()> {
+    let mut signals = Signals::listen()?;
     let mut host = Host::start(settings, loaded, broker).await?;
     let failure = tokio::select! {
-        told = told_to_end() => { told?; None }
+        () = signals.told_to_end() => None,
         failure = host.failed() => Some(failure),
     };
     let drained = host.drain().await;
     failure.map_or(drained, Err)
 }
 
-/// Waits for SIGTERM or SIGINT.
-pub(super) async fn told_to_end() -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be listened for")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be listened for")?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// SIGTERM and SIGINT, which no longer end the process by themselves.
+pub(super) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// Listens from now on. Within a runtime.
+    pub(super) fn listen() -> anyhow::Result<Self> {
+        let terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be listened for")?;
+        let interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be listened for")?;
+        Ok(Self { terminate, interrupt })
     }
-    Ok(())
+
+    /// Waits for one of both.
+    pub(super) async fn told_to_end(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }

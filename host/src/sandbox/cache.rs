@@ -34,12 +34,15 @@ pub(super) struct Cache {
 }
 
 impl Cache {
-    /// The cache in `folder`, which is created when it is not there.
+    /// The cache in `folder`, which is created when it is not there. Its parent is not: whoever removes that means it.
     ///
     /// # Errors
     /// When it cannot be created, or others than us could put something into it.
     pub(super) fn open(folder: &Path, engine: &Engine) -> io::Result<Self> {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        match fs::DirBuilder::new().mode(0o700).create(folder) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
         check_ownership(folder)?;
         let mut hasher = Settings(Sha256::new());
         engine.precompile_compatibility_hash().hash(&mut hasher);

@@ -17,7 +17,7 @@ use super::TailArgs;
 use super::line::{self, Width};
 use crate::admin::events::{PAGE_EVENTS_MAX, Start};
 use crate::cli::client::Client;
-use crate::cli::run::{runtime, told_to_end};
+use crate::cli::run::{Signals, runtime};
 use crate::cli::{Failure, Format, talk};
 
 /// How long to wait before asking for what was not there.
@@ -34,9 +34,10 @@ struct Page {
 pub(super) fn tail(args: TailArgs) -> Result<(), Failure> {
     let runtime = runtime().map_err(Failure::fault)?;
     let ended = runtime.block_on(async {
+        let mut signals = Signals::listen().map_err(Failure::fault)?;
         let printed = tokio::task::spawn_blocking(move || print(&args, &mut io::stdout()));
         tokio::select! {
-            told = told_to_end() => told.map_err(Failure::fault),
+            () = signals.told_to_end() => Ok(()),
             printed = printed => match printed {
                 Ok(ended) => ended,
                 Err(error) => Err(Failure::internal(anyhow::Error::from(error).context("printing events panicked"))),

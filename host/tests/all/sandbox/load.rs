@@ -162,7 +162,7 @@ mod cache {
     #[test]
     fn a_compiled_component_is_kept_for_ourselves_and_used_again() {
         let parent = tempfile::tempdir().unwrap();
-        let folder = parent.path().join("deep/cache");
+        let folder = parent.path().join("cache");
         assert_works(&cached(&folder));
         let kept = files(&folder);
         assert_eq!(kept.len(), 1, "{kept:?}");
@@ -172,6 +172,14 @@ mod cache {
         let written = fs::metadata(&kept[0]).unwrap().modified().unwrap();
         assert_works(&cached(&folder));
         assert_eq!(fs::metadata(&kept[0]).unwrap().modified().unwrap(), written, "it was compiled again");
+    }
+
+    #[test]
+    fn a_cache_in_a_folder_that_was_removed_costs_no_more_than_the_cache() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("removed/cache");
+        assert_works(&cached(&folder));
+        assert!(!folder.exists());
     }
 
     #[test]
