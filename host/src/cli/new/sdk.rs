@@ -40,6 +40,7 @@ pub(super) const SOURCES: &[(&str, &str)] = sources![
     "src/output.rs",
     "src/state.rs",
     "src/testing.rs",
+    "src/typed_state.rs",
     "src/verbatim.rs",
     "wit/deps/config/store.wit",
     "wit/deps/logging/logging.wit",
