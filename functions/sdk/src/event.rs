@@ -127,13 +127,9 @@ fn explain<'a, T: Deserialize<'a>>(json: &'a str) -> String {
 
 /// Reads a `T`, which lies at `place`, and keeps track of where a fault lies.
 pub(crate) fn traced<'a, T: Deserialize<'a>>(place: &str, json: &'a str) -> Result<T, String> {
-    serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_str(json)).map_err(|error| {
-        let path = error.path().to_string();
-        let error = error.into_inner();
+    trace(json).map_err(|(path, error)| {
         let reason = error.to_string();
-        // In a document of one line the path says more than a column does.
-        let position = format!(" at line {} column {}", error.line(), error.column());
-        let reason = reason.strip_suffix(position.as_str()).unwrap_or(&reason);
+        let reason = unplaced(&reason, &error);
         match (place, path.as_str()) {
             ("", ".") => reason.to_owned(),
             (place, ".") => format!("{place}: {reason}"),
@@ -141,4 +137,16 @@ pub(crate) fn traced<'a, T: Deserialize<'a>>(place: &str, json: &'a str) -> Resu
             (place, path) => format!("{place}.{path}: {reason}"),
         }
     })
+}
+
+/// Reads a `T`, or says what is wrong and on which path; the path is `.` when it is all of it.
+pub(crate) fn trace<'a, T: Deserialize<'a>>(json: &'a str) -> Result<T, (String, serde_json::Error)> {
+    serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_str(json))
+        .map_err(|error| (error.path().to_string(), error.into_inner()))
+}
+
+/// What `error` says, without line and column: in a document of one line the path says more.
+pub(crate) fn unplaced<'a>(reason: &'a str, error: &serde_json::Error) -> &'a str {
+    let position = format!(" at line {} column {}", error.line(), error.column());
+    reason.strip_suffix(position.as_str()).unwrap_or(reason)
 }

@@ -6,28 +6,100 @@
 //!                                Context: state, config, log, output
 //! ```
 //!
-//! A function is a plain `handle`, and one line that makes a component of it:
+//! A function is a plain `handle`, and one line that makes a component of it. This one adds up what is put into
+//! baskets; its test is plain code too, with state in memory:
 //!
 //! ```
 //! use fnhost_sdk::prelude::*;
 //! use serde::{Deserialize, Serialize};
 //!
-//! #[derive(Serialize, Deserialize)]
-//! struct Greeting<'a> {
-//!     name: &'a str,
+//! /// The data of an event that comes in.
+//! #[derive(Deserialize)]
+//! struct Put {
+//!     amount: String,
 //! }
 //!
-//! fn handle(event: Event<'_, Greeting<'_>>, context: &mut Context<'_>) -> Outcome {
-//!     if context.state.contains(event.subject.as_bytes()) {
-//!         return Ok(vec![]);
+//! /// What is kept of a basket, and the data of an event that is published.
+//! #[derive(Debug, Default, PartialEq, Deserialize, Serialize)]
+//! struct Basket {
+//!     items: u32,
+//! }
+//!
+//! /// Why something cannot be put into a basket.
+//! enum Refused {
+//!     Full { most: u32 },
+//! }
+//!
+//! impl From<Refused> for Failure {
+//!     fn from(refused: Refused) -> Self {
+//!         match refused {
+//!             Refused::Full { most } => Self::reject(format!("a basket holds {most} items at most")),
+//!         }
 //!     }
-//!     context.state.set(event.subject.as_bytes(), b"greeted");
-//!     Ok(vec![context.output(&event, "greeted", "example.greeted", &event.data)?])
 //! }
 //!
-//! fnhost_sdk::function!(handle, source = "/example/greeter");
-//! # fn main() {}
+//! impl Basket {
+//!     fn put(&mut self, amount: u32, most: u32) -> Result<(), Refused> {
+//!         let items = self.items.checked_add(amount).filter(|items| *items <= most);
+//!         self.items = items.ok_or(Refused::Full { most })?;
+//!         Ok(())
+//!     }
+//! }
+//!
+//! fn handle(event: Event<'_, Put>, context: &mut Context<'_>) -> Outcome {
+//!     let most = context.config.parsed("most")?;
+//!     let amount = event.data.amount.parse().or_reject("amount")?;
+//!     let id = event.subject.as_bytes();
+//!     let mut basket: Basket = context.state.get_json(id)?.unwrap_or_default();
+//!     basket.put(amount, most)?;
+//!     context.state.set_json(id, &basket)?;
+//!     Ok(vec![context.output(&event, "filled", "shop.filled", &basket)?])
+//! }
+//!
+//! fnhost_sdk::function!(handle, source = "/shop/baskets");
+//!
+//! # /*
+//! #[test]
+//! # */
+//! fn baskets_are_filled_until_they_are_full() {
+//!     let put = |amount: &str| {
+//!         let envelope = r#""specversion":"1.0","id":"e-1","source":"/shop","type":"shop.put","subject":"b-1""#;
+//!         format!(r#"{{{envelope},"data":{{"amount":"{amount}"}}}}"#)
+//!     };
+//!     let mut bench = fnhost_sdk::testing::Bench::new(invoke, [("most", "3")]);
+//!
+//!     let outputs = bench.handle(put("2")).unwrap();
+//!     assert_eq!(outputs[0].topic, "filled");
+//!     let filled: serde_json::Value = serde_json::from_slice(outputs[0].value.as_deref().unwrap()).unwrap();
+//!     assert_eq!(filled["data"]["items"], 2);
+//!
+//!     assert_eq!(bench.handle(put("2")), Err(Failure::reject("a basket holds 3 items at most")));
+//!     assert_eq!(bench.handle(put("two")), Err(Failure::reject("amount: invalid digit found in string")));
+//!     assert_eq!(bench.state.get_json(b"b-1"), Ok(Some(Basket { items: 2 })));
+//! }
+//! # fn main() { baskets_are_filled_until_they_are_full() }
 //! ```
+//!
+//! # What becomes of an error
+//!
+//! A [`Failure`] says itself whether the event is rejected or tried again. Every other error is made one where it is
+//! met, and nothing is made one unasked:
+//!
+//! | what goes wrong | what is written | what becomes of it |
+//! |---|---|---|
+//! | the event is no CloudEvent of your `T` | nothing: the handler is not called | reject |
+//! | configuration that is missing or cannot be read | `?` | retry |
+//! | state that is no `T`; an output or state that JSON cannot hold | `?` | reject |
+//! | an error type of yours | `?` | what your `impl From<MyError> for Failure` says, as above |
+//! | any other error that can be shown | [`.or_reject("what")?`](OrFail::or_reject) | reject |
+//! | the same, when it may pass | [`.or_retry("what")?`](OrFail::or_retry) | retry |
+//! | a condition of yours | `return Err(Failure::reject("why"))`, or `retry` | what it says |
+//! | a panic | nothing | an error event at once, of class `trapped` |
+//!
+//! A handler may also return `Result<Vec<Output>, MyError>`, with the same `impl From<MyError> for Failure`. To use `?`
+//! on a `Failure` there, `MyError` has to hold one: `impl From<Failure> for MyError`.
+//!
+//! # What is promised
 //!
 //! What the SDK promises the host: the same event, with the same state and configuration, gives the same bytes. So
 //! it reads no clock and draws no random number, and the id of an output is derived from the event it answers.
@@ -44,6 +116,7 @@ mod output;
 mod state;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
+mod typed_state;
 mod verbatim;
 
 pub use bindings::fnhost::function::types::{Event as RawEvent, Failure, Header, Output};
@@ -51,10 +124,12 @@ pub use bindings::wasi::logging::logging::Level;
 pub use config::Config;
 pub use context::Context;
 pub use event::Event;
+pub use failure::OrFail;
 #[cfg(target_family = "wasm")]
 pub use imports::imports;
 pub use log::Log;
 pub use state::State;
+pub use typed_state::TypedState;
 pub use verbatim::Verbatim;
 
 /// What a function answers: what is to be published, in order, or why the event cannot be processed.
@@ -62,13 +137,16 @@ pub type Outcome = Result<Vec<Output>, Failure>;
 
 /// What nearly every function needs.
 pub mod prelude {
-    pub use crate::{Config, Context, Event, Failure, Log, Outcome, Output, State, Verbatim};
+    pub use crate::{Config, Context, Event, Failure, Log, OrFail, Outcome, Output, State, TypedState, Verbatim};
 }
 
 /// Makes a component of a handler.
 ///
 /// `source` is the CloudEvents `source` of everything the function publishes. It takes part in the ids of outputs:
 /// if it changes, a repeated event no longer gives the ids it gave before.
+///
+/// The handler takes an [`Event`] of its data and a [`Context`], and returns an [`Outcome`], or a `Result` with any other
+/// error that becomes a [`Failure`] by `Into`.
 ///
 /// The handler is called by the generated `invoke`, natively (tests, benches) as on the host; the export itself
 /// exists on WebAssembly only.
@@ -88,6 +166,7 @@ macro_rules! function {
             log: &mut dyn $crate::Log,
         ) -> $crate::Outcome {
             $handle($crate::Event::decode(event)?, &mut $crate::Context::new($source, state, config, log))
+                .map_err(::core::convert::Into::into)
         }
 
         #[cfg(target_family = "wasm")]

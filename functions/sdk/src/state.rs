@@ -4,7 +4,8 @@
 /// The function's key-value pairs, scoped to the partition of the event.
 ///
 /// The limits are the host's (keys of 1 B to 1 KiB, values up to 64 KiB, 1,024 writes an event); a call beyond one
-/// ends the invocation, and the function does not get to see it.
+/// ends the invocation, and the function does not get to see it. Values of a type are in
+/// [`TypedState`](crate::TypedState).
 pub trait State {
     /// The value under `key`.
     fn get(&self, key: &[u8]) -> Option<Vec<u8>>;

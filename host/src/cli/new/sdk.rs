@@ -40,6 +40,7 @@ pub(super) const SOURCES: &[(&str, &str)] = sources![
     "src/output.rs",
     "src/state.rs",
     "src/testing.rs",
+    "src/typed_state.rs",
     "src/verbatim.rs",
     "wit/deps/config/store.wit",
     "wit/deps/logging/logging.wit",
@@ -88,6 +89,13 @@ fn manifest() -> anyhow::Result<String> {
     }
     for only_there in ["dev-dependencies", "lints"] {
         manifest.remove(only_there);
+    }
+    // Only the original is published, and what that wants is not here.
+    if let Some(package) = manifest.get_mut("package").and_then(Item::as_table_like_mut) {
+        for only_published in ["readme", "keywords", "categories", "include"] {
+            package.remove(only_published);
+        }
+        package.insert("publish", toml_edit::value(false));
     }
     Ok(manifest.to_string())
 }

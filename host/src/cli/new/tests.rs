@@ -198,7 +198,7 @@ fn sdk_of_its_own_needs_no_workspace() {
     insta::assert_snapshot!(manifest, @r#"
     [package]
     name = "fnhost-sdk"
-    description = "What a Rust function for fnhost is written with"
+    description = "What a Rust function for fnhost is written with: typed events, state and outputs, and a bench for native tests"
     version = "0.1.0"
     edition = "2024"
     rust-version = "1.95"

@@ -18,8 +18,8 @@ fn events_are_counted_by_subject() {
     for (id, subject) in [("e-1", "a"), ("e-2", "a"), ("e-3", "b")] {
         assert_eq!(bench.handle(event(id, subject)).unwrap().len(), {{outputs}});
     }
-    assert_eq!(bench.state.get(b"a").as_deref(), Some(b"2".as_slice()));
-    assert_eq!(bench.state.get(b"b").as_deref(), Some(b"1".as_slice()));
+    assert_eq!(bench.state.get_json(b"a"), Ok(Some(2)));
+    assert_eq!(bench.state.get_json(b"b"), Ok(Some(1)));
 }
 
 #[test]

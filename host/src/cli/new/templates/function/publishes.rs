@@ -15,9 +15,8 @@ struct Counted {
 
 fn handle(event: Event<'_, Data>, context: &mut Context<'_>) -> Outcome {
     let subject = event.subject.as_bytes();
-    let before = context.state.get(subject).unwrap_or_default();
-    let count = String::from_utf8_lossy(&before).parse::<u64>().unwrap_or(0) + 1;
-    context.state.set(subject, count.to_string().as_bytes());
+    let count = context.state.get_json::<u64>(subject)?.unwrap_or(0) + 1;
+    context.state.set_json(subject, &count)?;
 
     let counted = Counted { count };
 {{answers}}
