@@ -123,3 +123,25 @@ fn a_partition_is_handed_over_when_what_its_last_owner_handed_in_is_decided() {
         assert_eq!(next.join().unwrap().unwrap().next, Some(1));
     });
 }
+
+/// One `fsync` for all that came while another was waited for.
+#[test]
+fn what_comes_while_the_disk_is_waited_for_is_written_at_once() {
+    let disk = Disk::default();
+    let broker = Embedded::start(disk.file(), &Options::default()).unwrap();
+    broker.apply(&[create()]).unwrap();
+    let publisher = broker.publisher().unwrap();
+    let before = {
+        let _works_again = WorksAgain(&disk);
+        disk.hang();
+        let first = publisher.publish(record("first"));
+        until("the disk is waited for", || disk.is_waited_for());
+        let others: Vec<_> = (0..100).map(|number| publisher.publish(record(&number.to_string()))).collect();
+        let before = disk.syncs();
+        disk.work();
+        let offsets: Vec<_> = std::iter::once(first).chain(others).map(|told| block_on(told).unwrap().offset).collect();
+        assert_eq!(offsets, (0..=100).collect::<Vec<_>>());
+        before
+    };
+    assert_eq!(disk.syncs() - before, 2);
+}
