@@ -144,11 +144,10 @@ impl Writer<'_> {
                 }
             }
             Fence::Member { name, ticket } => {
-                match self.shared.groups.standing(&write.group, name, *ticket, write.positions.keys()) {
-                    Standing::Owns => Ok(()),
-                    Standing::Moved => Err(Denied::Moved),
-                    Standing::Fenced => Err(Denied::Fenced),
-                }
+                passed(self.shared.groups.standing(&write.group, name, *ticket, write.positions.keys()))
+            }
+            Fence::Taker { name, ticket, number } => {
+                passed(self.shared.groups.taking(&write.group, name, *ticket, *number))
             }
         }
     }
@@ -186,6 +185,14 @@ impl Writer<'_> {
             self.shared.groups.topic_changed(&name);
         }
         Ok(Vec::new())
+    }
+}
+
+fn passed(standing: Standing) -> Result<(), Denied> {
+    match standing {
+        Standing::Owns => Ok(()),
+        Standing::Moved => Err(Denied::Moved),
+        Standing::Fenced => Err(Denied::Fenced),
     }
 }
 
