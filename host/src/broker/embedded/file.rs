@@ -25,7 +25,8 @@ use std::time::{Duration, Instant};
 use redb::{Database, ReadTransaction, ReadableDatabase, WriteTransaction};
 
 use self::held::Held;
-use self::opening::{Access, META, WRITES_KEY, create, hold, initialise, sort, sort_panics, text_of, writes_of};
+pub(super) use self::opening::text_of;
+use self::opening::{Access, META, WRITES_KEY, create, hold, initialise, sort, sort_panics, writes_of};
 use super::open_error::OpenError;
 use crate::broker::lock;
 
@@ -50,6 +51,9 @@ pub(super) enum Fault {
     /// The file is not what it was.
     #[error("the file is damaged: {0}")]
     Damaged(Arc<str>),
+    /// A fault of ours.
+    #[error("the writer broke down: {0}")]
+    Broken(Arc<str>),
     /// The broker was dropped.
     #[error("the broker is closed")]
     Closed,
@@ -207,6 +211,12 @@ impl File {
         drop(lock(&self.held).take());
     }
 
+    /// Closes it for good, for a reason that everybody is told from now on.
+    pub(super) fn give_up(&self, fault: &Fault) {
+        self.set_trouble(fault);
+        self.close();
+    }
+
     /// No more than what is under way: a writer that waits for the disk gives up.
     pub(super) fn begin_closing(&self) {
         self.closing.store(true, Ordering::Relaxed);
@@ -267,8 +277,10 @@ impl File {
     }
 
     /// Why there is no database.
-    fn why_not(&self) -> Fault {
-        lock(&self.trouble).as_ref().map_or(Fault::Closed, |trouble| trouble.fault.clone())
+    pub(super) fn why_not(&self) -> Fault {
+        let fault = lock(&self.trouble).as_ref().map(|trouble| trouble.fault.clone());
+        // Nobody tries a closed file again.
+        fault.filter(|fault| !(self.is_closing() && matches!(fault, Fault::Storage(_)))).unwrap_or(Fault::Closed)
     }
 
     /// What databases are made over.
@@ -317,8 +329,7 @@ impl File {
         let what = format!("it held {} writes, and now it holds {found}", expected.start());
         tracing::error!(path = %self.path.display(), what, "the file is damaged, the broker is closed");
         let fault = Fault::Damaged(what.into());
-        self.set_trouble(&fault);
-        self.close();
+        self.give_up(&fault);
         Err(fault)
     }
 }

@@ -45,6 +45,10 @@ impl EmbeddedMembership {
 
     fn poll_until(&mut self, until: Instant) -> Result<Polled, Error> {
         loop {
+            // Who has nothing to read would not find out.
+            if self.shared.file.is_closing() {
+                return Err(self.shared.fault(self.shared.file.why_not()));
+            }
             let heard = self.bell.heard();
             let (turn, look_again) = self.shared.groups.turn(&self.member, self.ticket);
             match turn {
@@ -258,7 +262,9 @@ impl Membership for EmbeddedMembership {
             Err(moved @ Denied::Moved) => Err(CommitError::Stale { cause: Box::new(moved) }),
             // Nobody will tell any more: whoever opens the file next finds the truth in it.
             Err(unknown @ Denied::Fault(Fault::Unknown)) => Err(CommitError::Over { cause: Box::new(unknown) }),
-            Err(Denied::Fault(damaged @ Fault::Damaged(_))) => Err(CommitError::Broken(self.shared.fault(damaged))),
+            Err(Denied::Fault(for_good @ (Fault::Damaged(_) | Fault::Broken(_)))) => {
+                Err(CommitError::Broken(self.shared.fault(for_good)))
+            }
             // Neither is a property of the transaction: it is handed in again until somebody mends it.
             Err(passing @ (Denied::NoSuchTopic(_) | Denied::Fault(_))) => {
                 Err(CommitError::Again { cause: Box::new(passing) })

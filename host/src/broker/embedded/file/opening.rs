@@ -105,7 +105,8 @@ pub(super) fn sort_panics<T>(path: &Path, work: impl FnOnce() -> T) -> Result<T,
         .map_err(|panic| OpenError::Damaged { path: path.to_owned(), cause: text_of(&*panic).into() })
 }
 
-pub(super) fn text_of(panic: &(dyn Any + Send)) -> String {
+/// What a panic says.
+pub(in crate::broker::embedded) fn text_of(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it makes no sense").to_owned()
 }
