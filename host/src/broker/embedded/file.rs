@@ -208,7 +208,14 @@ impl File {
         if let Some(Err(error)) = database.map(Database::close) {
             tracing::warn!(path = %self.path.display(), %error, "the file was not closed well; nothing is lost");
         }
-        drop(lock(&self.held).take());
+        let held = lock(&self.held).take();
+        // Whoever opens it next cannot know that there is doubt.
+        if let Some(held) = held
+            && held.is_unsure()
+            && let Err(error) = held.make_sure(|| false)
+        {
+            tracing::error!(path = %self.path.display(), %error, "what was written last may be lost if the power fails");
+        }
     }
 
     /// Closes it for good, for a reason that everybody is told from now on.

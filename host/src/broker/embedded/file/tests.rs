@@ -45,7 +45,8 @@ impl Contents {
         self.synced.resize(self.written.len(), 0);
         for range in std::mem::take(&mut self.unsynced) {
             // What was cut off since need not be there.
-            let range = range.start.min(self.written.len())..range.end.min(self.written.len());
+            let end = range.end.min(self.written.len());
+            let range = range.start.min(end)..end;
             self.synced[range.clone()].copy_from_slice(&self.written[range]);
         }
     }
@@ -68,6 +69,12 @@ impl Disk {
         let synced = lock(&self.contents).synced.clone();
         let contents = Contents { written: synced.clone(), synced, ..Contents::default() };
         Self { contents: Arc::new(Mutex::new(contents)), ..Self::default() }
+    }
+
+    /// Whether nothing is read that is not on it. Its end may be cut off later.
+    fn has_all_that_is_read(&self) -> bool {
+        let contents = lock(&self.contents);
+        contents.synced.starts_with(&contents.written)
     }
 
     /// How often it was made sure of what was written.
@@ -111,7 +118,10 @@ impl StorageBackend for Disk {
     }
 
     fn set_len(&self, len: u64) -> Result<(), io::Error> {
-        lock(&self.contents).written.resize(len as usize, 0);
+        let mut contents = lock(&self.contents);
+        let new = contents.written.len()..len as usize;
+        contents.written.resize(new.end, 0);
+        contents.unsynced.push(new);
         Ok(())
     }
 
@@ -229,17 +239,22 @@ fn what_was_found_to_be_done_survives_a_power_cut() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(100))]
 
-    /// In writing, in finding out what became of it, and in making the file ready again.
+    /// In writing, in finding out what became of it, in closing a database, and in making the file ready again.
     #[test]
     fn whenever_the_disk_fails_what_was_acknowledged_survives_a_power_cut(
         to_fail in proptest::collection::vec(any::<bool>(), 0..12),
+        panics in proptest::collection::vec(any::<bool>(), 6),
     ) {
         let disk = Disk::default();
         let mut file = disk.file();
         file.retry = Duration::ZERO;
         lock(&disk.contents).to_fail = to_fail.into();
-        for number in 0..6 {
+        for (number, does_panic) in (0..).zip(panics) {
+            if does_panic {
+                fail(&file);
+            }
             put_at_last(&file, number);
+            prop_assert!(disk.has_all_that_is_read(), "what comes next builds upon it");
             let after = disk.after_a_power_cut().opened();
             prop_assert_eq!(numbers(&after.unwrap()), (0..=number).collect::<Vec<_>>());
         }
@@ -255,6 +270,17 @@ fn a_commit_that_failed_and_is_gone_is_found_to_be_undone() {
     put(&file, 2).unwrap_err();
     put_at_last(&file, 3);
     assert_eq!(numbers(&file), [1, 3]);
+}
+
+#[test]
+fn what_the_disk_failed_to_make_sure_of_at_the_end_is_made_sure_of_all_the_same() {
+    let disk = Disk::default();
+    let file = disk.file();
+    put(&file, 1).unwrap();
+    disk.set(FAILS_WHEN_DONE);
+    file.close();
+    assert!(disk.has_all_that_is_read());
+    assert_eq!(numbers(&disk.opened().unwrap()), [1]);
 }
 
 /// A write that is undone.
@@ -322,10 +348,16 @@ fn a_file_in_trouble_is_nobody_elses() {
     assert!(is_in_use());
     fail(&file);
     assert!(is_in_use(), "it will be tried again");
+    assert!(
+        matches!(Database::open(&path), Err(redb::DatabaseError::DatabaseAlreadyOpen)),
+        "redb looks for its own lock"
+    );
     put_at_last(&file, 1);
     assert!(is_in_use());
     file.close();
     assert_eq!(numbers(&File::open(&path).unwrap()), [1]);
+    let _redbs = Database::open(&path).unwrap();
+    assert!(is_in_use());
 }
 
 #[test]
