@@ -2,17 +2,20 @@
 //!
 //! redb keeps it whole whatever ends the process. What redb leaves open is decided here:
 //!
-//! - Who may have it: the file is locked for as long as it is open.
+//! - Who may have it: it is locked until it is closed, also while there is no database over it ([`Held`]).
 //! - Whether it can be trusted: its format is known, and it is read through once, for what a careless copy or a bad disk did
 //!   to it would show late, or not at all.
 //! - What became of a write that failed: redb gives such a database up, and says that the write may have been done all the
 //!   same. A number that goes up with every write tells, and it is looked up without writing ([`Access::Look`]), for that may
 //!   not be possible. Then the file is opened anew, which may have to wait until there is room on the disk.
+//! - Whether what is found is on the disk: after an `fsync` that failed it need not be, and all is written once more before it
+//!   is relied on ([`Held::make_sure`]).
 //!
 //! Reads are short, and hold a lock that only opening anew takes for itself.
 
 use std::fs;
 use std::io;
+use std::ops::RangeInclusive;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -21,10 +24,13 @@ use std::time::{Duration, Instant};
 
 use redb::{Database, ReadTransaction, ReadableDatabase, WriteTransaction};
 
-use self::opening::{Access, META, WRITES_KEY, create, initialise, open_handle, sort, sort_panics, text_of, writes_of};
+use self::held::Held;
+pub(super) use self::opening::text_of;
+use self::opening::{Access, META, WRITES_KEY, create, hold, initialise, sort, sort_panics, writes_of};
 use super::open_error::OpenError;
 use crate::broker::lock;
 
+mod held;
 mod opening;
 mod shadow;
 #[cfg(test)]
@@ -33,11 +39,8 @@ pub(super) mod tests;
 /// The layout of the tables and of what is in them. Raise it with every change that an older fnhost would not understand.
 pub(super) const FORMAT: u64 = 1;
 
-/// How long a file that failed is left alone before it is tried again.
+/// [`File::retry`], unless a test has no time.
 const RETRY: Duration = Duration::from_millis(500);
-
-/// Makes a database of the file, which it holds.
-type Opener = Box<dyn Fn(Access) -> Result<Database, redb::DatabaseError> + Send + Sync>;
 
 /// Why the file could not be read or written. But for [`Fault::Unknown`], nothing was written.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -48,6 +51,9 @@ pub(super) enum Fault {
     /// The file is not what it was.
     #[error("the file is damaged: {0}")]
     Damaged(Arc<str>),
+    /// A fault of ours.
+    #[error("the writer broke down: {0}")]
+    Broken(Arc<str>),
     /// The broker was dropped.
     #[error("the broker is closed")]
     Closed,
@@ -85,12 +91,15 @@ pub(super) enum Written<T> {
 /// An open file.
 pub(super) struct File {
     path: PathBuf,
-    opener: Opener,
+    /// `None` after it was closed.
+    held: Mutex<Option<Arc<Held>>>,
     /// `None` while it cannot be opened, and after it was closed.
     database: RwLock<Option<Database>>,
     /// How many writes were committed. Changed by the writer alone.
     writes: AtomicU64,
     trouble: Mutex<Option<Trouble>>,
+    /// How long a file that failed is left alone before it is tried again.
+    retry: Duration,
     closing: AtomicBool,
 }
 
@@ -112,28 +121,29 @@ impl File {
         if handle.metadata().map_err(io("read"))?.len() == 0 {
             return Err(OpenError::Foreign { path: path.to_owned() });
         }
-        Self::with(path.to_owned(), Box::new(move |access| open_handle(handle.try_clone()?, access)))
+        Self::with(path.to_owned(), hold(path, handle)?)
     }
 
     /// A file that nobody else can open, and that is gone with the process.
     pub(super) fn temporary() -> Result<Self, OpenError> {
         let path = std::env::temp_dir();
-        let io = |what| move |cause| OpenError::Io { path: std::env::temp_dir(), what, cause };
-        let handle = tempfile::tempfile().map_err(io("written to"))?;
-        initialise(&path, open_handle(handle.try_clone().map_err(io("written to"))?, Access::Use))?;
-        Self::with(path, Box::new(move |access| open_handle(handle.try_clone()?, access)))
+        let io = |cause| OpenError::Io { path: std::env::temp_dir(), what: "written to", cause };
+        let held = hold(&path, tempfile::tempfile().map_err(io)?)?;
+        initialise(&path, &held)?;
+        Self::with(path, held)
     }
 
     /// An opened database of a known format.
-    fn with(path: PathBuf, opener: Opener) -> Result<Self, OpenError> {
-        let database = sort_panics(&path, || opener(Access::Use))?.map_err(|e| sort(&path, e))?;
+    fn with(path: PathBuf, held: Arc<Held>) -> Result<Self, OpenError> {
+        let database = sort_panics(&path, || opening::open(&held, Access::Use))?.map_err(|e| sort(&path, e))?;
         let writes = writes_of(&path, &database)?;
         Ok(Self {
             path,
-            opener,
+            held: Mutex::new(Some(held)),
             database: RwLock::new(Some(database)),
             writes: AtomicU64::new(writes),
             trouble: Mutex::new(None),
+            retry: RETRY,
             closing: AtomicBool::new(false),
         })
     }
@@ -180,13 +190,13 @@ impl File {
         };
         tracing::error!(path = %self.path.display(), error = %Chain(&fault), "a write failed");
         self.set_trouble(&fault);
-        // It holds the lock, and is of no more use.
+        // It is of no more use.
         drop(self.database.write().unwrap_or_else(PoisonError::into_inner).take());
         if !is_in_doubt {
             return Err(fault);
         }
-        let found = self.find_out().map_err(|_| Fault::Unknown)?;
-        self.check(self.writes.load(Ordering::Relaxed), found)?;
+        let found = self.find_out(number).map_err(|_| Fault::Unknown)?;
+        self.check(found, number - 1..=number)?;
         self.writes.store(found, Ordering::Relaxed);
         if found == number { value.ok_or(Fault::Unknown) } else { Err(fault) }
     }
@@ -198,6 +208,20 @@ impl File {
         if let Some(Err(error)) = database.map(Database::close) {
             tracing::warn!(path = %self.path.display(), %error, "the file was not closed well; nothing is lost");
         }
+        let held = lock(&self.held).take();
+        // Whoever opens it next cannot know that there is doubt.
+        if let Some(held) = held
+            && held.is_unsure()
+            && let Err(error) = held.make_sure(|| false)
+        {
+            tracing::error!(path = %self.path.display(), %error, "what was written last may be lost if the power fails");
+        }
+    }
+
+    /// Closes it for good, for a reason that everybody is told from now on.
+    pub(super) fn give_up(&self, fault: &Fault) {
+        self.set_trouble(fault);
+        self.close();
     }
 
     /// No more than what is under way: a writer that waits for the disk gives up.
@@ -240,62 +264,79 @@ impl File {
     fn heal(&self) -> Result<(), Fault> {
         let trouble = lock(&self.trouble);
         let Some(current) = trouble.as_ref() else { return Ok(()) };
-        if Instant::now() < current.retry_at {
+        if Instant::now() < current.retry_at || self.is_closing() {
             return Err(current.fault.clone());
         }
         drop(trouble);
-        let mut database = self.database.write().unwrap_or_else(PoisonError::into_inner);
-        if database.is_some() {
+        if self.database.read().unwrap_or_else(PoisonError::into_inner).is_some() {
             return Ok(());
         }
-        let (opened, found) = self.opened(Access::Use).inspect_err(|fault| self.set_trouble(fault))?;
-        *database = Some(opened);
-        drop(database);
-        self.check(self.writes.load(Ordering::Relaxed), found)
+        let opened = self.made_sure().and_then(|()| self.opened(Access::Use));
+        let (opened, found) = opened.inspect_err(|fault| self.set_trouble(fault))?;
+        let expected = self.writes.load(Ordering::Relaxed);
+        self.check(found, expected..=expected)?;
+        *self.database.write().unwrap_or_else(PoisonError::into_inner) = Some(opened);
+        Ok(())
     }
 
     fn set_trouble(&self, fault: &Fault) {
-        *lock(&self.trouble) = Some(Trouble { fault: fault.clone(), retry_at: Instant::now() + RETRY });
+        *lock(&self.trouble) = Some(Trouble { fault: fault.clone(), retry_at: Instant::now() + self.retry });
     }
 
     /// Why there is no database.
-    fn why_not(&self) -> Fault {
-        lock(&self.trouble).as_ref().map_or(Fault::Closed, |trouble| trouble.fault.clone())
+    pub(super) fn why_not(&self) -> Fault {
+        let fault = lock(&self.trouble).as_ref().map(|trouble| trouble.fault.clone());
+        // Nobody tries a closed file again.
+        fault.filter(|fault| !(self.is_closing() && matches!(fault, Fault::Storage(_)))).unwrap_or(Fault::Closed)
+    }
+
+    /// What databases are made over.
+    fn held(&self) -> Result<Arc<Held>, Fault> {
+        let held = lock(&self.held).clone().filter(|_| !self.is_closing());
+        held.ok_or(Fault::Closed)
+    }
+
+    /// Returns when what is read is on the disk.
+    fn made_sure(&self) -> Result<(), Fault> {
+        let held = self.held()?;
+        if held.is_unsure() { Ok(held.make_sure(|| self.is_closing())?) } else { Ok(()) }
     }
 
     /// The file as it is, and how many writes it holds.
     fn opened(&self, access: Access) -> Result<(Database, u64), Fault> {
-        if self.is_closing() {
-            return Err(Fault::Closed);
-        }
-        let opened = catch_unwind(AssertUnwindSafe(|| (self.opener)(access)));
+        let held = self.held()?;
+        let opened = catch_unwind(AssertUnwindSafe(|| opening::open(&held, access)));
         let opened = opened.map_err(|panic| Fault::Damaged(text_of(&*panic).into()))?.map_err(Fault::from)?;
         let writes = writes_of(&self.path, &opened).map_err(|error| Fault::Damaged(error.to_string().into()))?;
         Ok((opened, writes))
     }
 
-    /// How many writes a file holds that cannot be written, however long it takes to read it.
-    fn find_out(&self) -> Result<u64, Fault> {
+    /// How many writes a file holds that cannot be written, however long it takes to read it. The one in doubt, number
+    /// `doubtful`, counts when it is on the disk. If it is not even read, it never will be.
+    fn find_out(&self, doubtful: u64) -> Result<u64, Fault> {
         loop {
-            match self.opened(Access::Look) {
-                Ok((_, found)) => return Ok(found),
+            let looked = self.opened(Access::Look).and_then(|(_, found)| match found < doubtful {
+                true => Ok(found),
+                false => self.made_sure().and_then(|()| self.opened(Access::Look)).map(|(_, found)| found),
+            });
+            match looked {
+                Ok(found) => return Ok(found),
                 Err(fault @ Fault::Storage(_)) => self.set_trouble(&fault),
                 Err(fault) => return Err(fault),
             }
-            std::thread::sleep(RETRY);
+            std::thread::sleep(self.retry);
         }
     }
 
-    /// There is no going on with a file that lost what was acknowledged.
-    fn check(&self, expected: u64, found: u64) -> Result<(), Fault> {
-        if found >= expected {
+    /// There is no going on with a file that lost what was acknowledged, or that somebody else wrote.
+    fn check(&self, found: u64, expected: RangeInclusive<u64>) -> Result<(), Fault> {
+        if expected.contains(&found) {
             return Ok(());
         }
-        let what = format!("it held {expected} writes, and now it holds {found}");
+        let what = format!("it held {} writes, and now it holds {found}", expected.start());
         tracing::error!(path = %self.path.display(), what, "the file is damaged, the broker is closed");
         let fault = Fault::Damaged(what.into());
-        self.set_trouble(&fault);
-        self.close();
+        self.give_up(&fault);
         Err(fault)
     }
 }

@@ -30,7 +30,7 @@ pub(super) enum Turn {
     /// It is to forget these.
     LetGo(Vec<Partition>),
     /// These are to be its own, once it says that it has taken them.
-    Take(Vec<Partition>),
+    Take(Given),
     /// It goes on with what it owns.
     Work,
     /// It owns nothing yet.
@@ -43,6 +43,15 @@ pub(super) enum Standing {
     Owns,
     Moved,
     Fenced,
+}
+
+/// What is a member's to take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Given {
+    /// Tells it from the same partitions given at another time: whatever was found out about them then may no longer be so, for
+    /// another may have owned them in between.
+    pub(super) number: u64,
+    pub(super) partitions: BTreeSet<Partition>,
 }
 
 /// A member's place.
@@ -70,7 +79,7 @@ enum Presence {
 enum Hold {
     Nothing,
     /// Shared out to it, and it does not know yet.
-    Given(BTreeSet<Partition>),
+    Given(Given),
     Owned(BTreeSet<Partition>),
 }
 
@@ -92,6 +101,8 @@ pub(super) struct Group {
     seats: BTreeMap<String, Seat>,
     /// Whether everybody is letting go.
     is_sharing: bool,
+    /// How often something was given to somebody.
+    given: u64,
 }
 
 impl Group {
@@ -103,7 +114,7 @@ impl Group {
                 seat.bell.ring();
                 // Its restart moves nothing.
                 let is_known = seat.is_stable && is_stable && seat.topics == topics;
-                (if is_known && !self.is_sharing { seat.hold.given() } else { Hold::Nothing }, is_known)
+                (if is_known { self.kept(seat.hold) } else { Hold::Nothing }, is_known)
             }
             None => (Hold::Nothing, false),
         };
@@ -118,7 +129,10 @@ impl Group {
         if seat.is_stable {
             seat.presence = Presence::Gone(now);
             let hold = std::mem::replace(&mut seat.hold, Hold::Nothing);
-            seat.hold = if self.is_sharing { Hold::Nothing } else { hold.given() };
+            let kept = self.kept(hold);
+            if let Some(seat) = self.seats.get_mut(name) {
+                seat.hold = kept;
+            }
             self.share(counts);
         } else {
             self.seats.remove(name);
@@ -156,21 +170,27 @@ impl Group {
             }
         }
         match self.seats.get(name).map(|seat| &seat.hold) {
-            Some(Hold::Given(given)) => Turn::Take(given.iter().cloned().collect()),
+            Some(Hold::Given(given)) => Turn::Take(given.clone()),
             Some(Hold::Owned(_)) => Turn::Work,
             Some(Hold::Nothing) | None => Turn::Wait,
         }
     }
 
     /// A member has taken what it was told to take. `false` when it is no longer given to it.
-    pub(super) fn taken(&mut self, name: &str, ticket: u64, taken: &[Partition]) -> bool {
-        let Some(seat) = self.seats.get_mut(name).filter(|seat| seat.ticket == ticket) else { return false };
-        match &seat.hold {
-            Hold::Given(given) if given.len() == taken.len() && taken.iter().all(|p| given.contains(p)) => {
-                seat.hold = Hold::Owned(given.clone());
-                true
-            }
-            _ => false,
+    pub(super) fn taken(&mut self, name: &str, ticket: u64, number: u64) -> bool {
+        let is_taken = self.taking(name, ticket, number) == Standing::Owns;
+        if let Some(seat) = self.seats.get_mut(name).filter(|_| is_taken) {
+            seat.hold = Hold::Owned(std::mem::replace(&mut seat.hold, Hold::Nothing).into_partitions());
+        }
+        is_taken
+    }
+
+    /// Whether a member may still write for what it is about to take.
+    pub(super) fn taking(&self, name: &str, ticket: u64, number: u64) -> Standing {
+        match self.seats.get(name) {
+            Some(seat) if seat.ticket != ticket => Standing::Fenced,
+            Some(Seat { hold: Hold::Given(given), .. }) if given.number == number => Standing::Owns,
+            _ => Standing::Moved,
         }
     }
 
@@ -254,10 +274,21 @@ impl Group {
         self.is_sharing = false;
         let members = self.seats.iter().map(|(name, seat)| (name.as_str(), &seat.topics)).collect();
         let mut shares = range(&members, counts);
+        self.given += 1;
         for (name, seat) in &mut self.seats {
-            seat.hold = Hold::Given(shares.remove(name).unwrap_or_default());
+            let partitions = shares.remove(name).unwrap_or_default();
+            seat.hold = Hold::Given(Given { number: self.given, partitions });
             seat.bell.ring();
         }
+    }
+
+    /// What the next with a name gets of what the last one had, and has to be told.
+    fn kept(&mut self, hold: Hold) -> Hold {
+        if self.is_sharing || matches!(hold, Hold::Nothing) {
+            return Hold::Nothing;
+        }
+        self.given += 1;
+        Hold::Given(Given { number: self.given, partitions: hold.into_partitions() })
     }
 }
 
@@ -275,15 +306,8 @@ impl Hold {
     fn into_partitions(self) -> BTreeSet<Partition> {
         match self {
             Self::Nothing => BTreeSet::new(),
-            Self::Given(partitions) | Self::Owned(partitions) => partitions,
-        }
-    }
-
-    /// The same for a successor, who has to be told.
-    fn given(self) -> Self {
-        match self {
-            Self::Owned(partitions) => Self::Given(partitions),
-            other => other,
+            Self::Given(given) => given.partitions,
+            Self::Owned(partitions) => partitions,
         }
     }
 }

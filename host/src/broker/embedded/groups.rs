@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use super::bell::Bell;
 use super::catalog::Catalog;
-use super::group::{Group, Sitting, Standing, Turn};
+use super::group::{Given, Group, Sitting, Standing, Turn};
 use crate::broker::{Member, lock};
 use crate::event::Partition;
 
@@ -86,8 +86,13 @@ impl Groups {
     }
 
     /// See [`Group::taken`].
-    pub(super) fn taken(&self, member: &Member, ticket: u64, taken: &[Partition]) -> bool {
-        self.with(&member.group, |group, _| group.taken(&member.name, ticket, taken))
+    pub(super) fn taken(&self, member: &Member, ticket: u64, given: &Given) -> bool {
+        self.with(&member.group, |group, _| group.taken(&member.name, ticket, given.number))
+    }
+
+    /// See [`Group::taking`].
+    pub(super) fn taking(&self, group: &str, name: &str, ticket: u64, number: u64) -> Standing {
+        self.with(group, |group, _| group.taking(name, ticket, number))
     }
 
     /// Whether a member may write for these partitions now.

@@ -46,6 +46,8 @@ pub(super) enum Fence {
     None,
     /// This member owns every partition that has a position.
     Member { name: String, ticket: u64 },
+    /// What was given to this member by that number is still its to take.
+    Taker { name: String, ticket: u64, number: u64 },
     /// This is the newest writer of its name.
     Exclusive { name: String, ticket: u64 },
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::bell::Bell;
 use super::file::Fault;
-use super::group::Turn;
+use super::group::{Given, Turn};
 use super::job::{Denied, Fence, Work, Write};
 use super::log::{self, Reader, Room};
 use super::record::Draft;
@@ -45,6 +45,10 @@ impl EmbeddedMembership {
 
     fn poll_until(&mut self, until: Instant) -> Result<Polled, Error> {
         loop {
+            // Who has nothing to read would not find out.
+            if self.shared.file.is_closing() {
+                return Err(self.shared.fault(self.shared.file.why_not()));
+            }
             let heard = self.bell.heard();
             let (turn, look_again) = self.shared.groups.turn(&self.member, self.ticket);
             match turn {
@@ -62,8 +66,8 @@ impl EmbeddedMembership {
                     self.owned.clear();
                     return Ok(Polled::Revoked { partitions, lost: false });
                 }
-                Turn::Take(partitions) => {
-                    if let Some(positions) = self.take(partitions)? {
+                Turn::Take(given) => {
+                    if let Some(positions) = self.take(&given)? {
                         return Ok(Polled::Assigned(positions));
                     }
                     continue;
@@ -86,11 +90,11 @@ impl EmbeddedMembership {
     }
 
     /// Finds out where to begin in these partitions, and makes them its own. `None` when the group changed its mind.
-    fn take(&mut self, partitions: Vec<Partition>) -> Result<Option<BTreeMap<Partition, Position>>, Error> {
+    fn take(&mut self, given: &Given) -> Result<Option<BTreeMap<Partition, Position>>, Error> {
         // What their last owner handed in is decided before their positions are read.
         self.shared.barrier()?;
         let mut ids = BTreeMap::new();
-        for partition in &partitions {
+        for partition in &given.partitions {
             let found = self.shared.catalog().find(partition);
             let (id, _) = found.ok_or_else(|| Error::NoSuchTopic { topic: partition.topic.to_string() })?;
             ids.insert(partition.clone(), id);
@@ -126,17 +130,24 @@ impl EmbeddedMembership {
             positions.insert(partition, position);
         }
         // Where a group begins at the end is decided once: another owner would otherwise find another end.
-        if !fresh.is_empty() {
-            let keep = self.write(Fence::None, fresh, Vec::new());
-            self.shared
-                .ask(keep, &self.member.pulse)
-                .map_err(|e| self.shared.error(e, "keeping where a group begins"))?;
+        if !fresh.is_empty() && !self.keep(given, fresh)? {
+            return Ok(None);
         }
-        if !self.shared.groups.taken(&self.member, self.ticket, &partitions) {
+        if !self.shared.groups.taken(&self.member, self.ticket, given) {
             return Ok(None);
         }
         self.owned = owned;
         Ok(Some(positions))
+    }
+
+    /// Keeps where the group begins. `false` when the group changed its mind: then another may have a position by now.
+    fn keep(&self, given: &Given, fresh: BTreeMap<Partition, Position>) -> Result<bool, Error> {
+        let fence = Fence::Taker { name: self.member.name.clone(), ticket: self.ticket, number: given.number };
+        match self.shared.ask(self.write(fence, fresh, Vec::new()), &self.member.pulse) {
+            Ok(_) => Ok(true),
+            Err(Denied::Moved | Denied::Fenced) => Ok(false),
+            Err(denied) => Err(self.shared.error(denied, "keeping where a group begins")),
+        }
     }
 
     fn write(&self, fence: Fence, positions: BTreeMap<Partition, Position>, records: Vec<Draft>) -> Work {
@@ -251,7 +262,9 @@ impl Membership for EmbeddedMembership {
             Err(moved @ Denied::Moved) => Err(CommitError::Stale { cause: Box::new(moved) }),
             // Nobody will tell any more: whoever opens the file next finds the truth in it.
             Err(unknown @ Denied::Fault(Fault::Unknown)) => Err(CommitError::Over { cause: Box::new(unknown) }),
-            Err(Denied::Fault(damaged @ Fault::Damaged(_))) => Err(CommitError::Broken(self.shared.fault(damaged))),
+            Err(Denied::Fault(for_good @ (Fault::Damaged(_) | Fault::Broken(_)))) => {
+                Err(CommitError::Broken(self.shared.fault(for_good)))
+            }
             // Neither is a property of the transaction: it is handed in again until somebody mends it.
             Err(passing @ (Denied::NoSuchTopic(_) | Denied::Fault(_))) => {
                 Err(CommitError::Again { cause: Box::new(passing) })
@@ -271,3 +284,6 @@ impl Drop for EmbeddedMembership {
         self.shared.groups.rise(&self.member, self.ticket);
     }
 }
+
+#[cfg(test)]
+mod tests;

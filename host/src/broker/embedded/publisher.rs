@@ -9,7 +9,7 @@ use super::job::{Denied, Fence, Job, Work, Write};
 use super::queue::Shut;
 use super::record::Draft;
 use super::shared::Shared;
-use crate::broker::{Promise, PublishError, Publisher, Stored};
+use crate::broker::{Cause, Promise, PublishError, Publisher, Stored};
 use crate::event::Record;
 
 /// A publisher.
@@ -35,13 +35,12 @@ impl Publisher for EmbeddedPublisher {
         // Who does not wait any more has nothing to hear.
         let done = Box::new(move |result: Result<Vec<Stored>, Denied>| drop(fate.send(result)));
         // Queued here and now: the order of calls is the order of records.
-        let queued = self.shared.queue.offer(Job { work, done });
+        let queued = self.shared.queue.offer(Job { work, done }).map_err(|shut| match shut {
+            Shut::Full => away("too many records wait for the disk".into()),
+            Shut::Closed => away(Box::new(self.shared.file.why_not())),
+        });
         Box::pin(async move {
-            match queued {
-                Ok(()) => {}
-                Err(Shut::Full) => return Err(away("too many records wait for the disk")),
-                Err(Shut::Closed) => return Err(away("the broker is closed")),
-            }
+            queued?;
             let answer = told.await.map_err(|gone| PublishError::Unknown { cause: Box::new(gone) })?;
             let stored = answer.map_err(fate_of)?;
             stored.into_iter().next().ok_or_else(|| PublishError::Unknown { cause: "the writer names no place".into() })
@@ -53,8 +52,8 @@ impl Publisher for EmbeddedPublisher {
     }
 }
 
-fn away(why: &str) -> PublishError {
-    PublishError::Away { cause: why.into() }
+fn away(cause: Cause) -> PublishError {
+    PublishError::Away { cause }
 }
 
 /// What it means for a record that it was not written.

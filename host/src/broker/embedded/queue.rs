@@ -95,10 +95,10 @@ impl Queue {
         Some(taken)
     }
 
-    /// Whether nothing waits.
+    /// How many wait.
     #[cfg(test)]
-    pub(super) fn is_empty(&self) -> bool {
-        lock(&self.waiting).jobs.is_empty()
+    pub(super) fn len(&self) -> usize {
+        lock(&self.waiting).jobs.len()
     }
 
     /// Lets nothing more in. What waits is still taken.

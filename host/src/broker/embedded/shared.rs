@@ -76,7 +76,7 @@ impl Shared {
         // Who does not wait any more has nothing to hear.
         let done = Box::new(move |result| drop(answer.send(result)));
         if self.queue.push(Job { work, done }).is_err() {
-            return Some(Err(Denied::Fault(Fault::Closed)));
+            return Some(Err(Denied::Fault(self.file.why_not())));
         }
         loop {
             let left = until.map(|until| until.saturating_duration_since(Instant::now()));
@@ -145,6 +145,7 @@ impl Shared {
     /// What a fault of the file means to whoever did not ask about a partition.
     pub(super) fn fault(&self, fault: Fault) -> Error {
         match fault {
+            Fault::Broken(_) => Error::Bug { what: "the embedded broker's writer", cause: Box::new(fault) },
             Fault::Damaged(_) => Error::Unfit { name: self.endpoint(), reason: fault.to_string() },
             Fault::Storage(_) | Fault::Closed | Fault::Unknown => {
                 Error::Away { endpoint: self.endpoint(), cause: Box::new(fault) }

@@ -117,9 +117,79 @@ fn a_partition_is_handed_over_when_what_its_last_owner_handed_in_is_decided() {
             assigned
         });
         // It asks the writer before it reads where the group is.
-        until("the next owner waits", || !broker.shared.queue.is_empty());
+        until("the next owner waits", || broker.shared.queue.len() > 0);
         disk.work();
         commit.join().unwrap().unwrap();
         assert_eq!(next.join().unwrap().unwrap().next, Some(1));
     });
+}
+
+/// One `fsync` for all that came while another was waited for.
+#[test]
+fn what_comes_while_the_disk_is_waited_for_is_written_at_once() {
+    let disk = Disk::default();
+    let broker = Embedded::start(disk.file(), &Options::default()).unwrap();
+    broker.apply(&[create()]).unwrap();
+    let publisher = broker.publisher().unwrap();
+    let before = {
+        let _works_again = WorksAgain(&disk);
+        disk.hang();
+        let first = publisher.publish(record("first"));
+        until("the disk is waited for", || disk.is_waited_for());
+        let others: Vec<_> = (0..100).map(|number| publisher.publish(record(&number.to_string()))).collect();
+        let before = disk.syncs();
+        disk.work();
+        let offsets: Vec<_> = std::iter::once(first).chain(others).map(|told| block_on(told).unwrap().offset).collect();
+        assert_eq!(offsets, (0..=100).collect::<Vec<_>>());
+        before
+    };
+    assert_eq!(disk.syncs() - before, 2);
+}
+
+/// Runs in a thread of its own what may be waited for in vain.
+fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+    std::thread::spawn(work)
+}
+
+#[test]
+fn nobody_waits_for_a_writer_that_broke_down_and_everybody_is_told_why() {
+    let disk = Disk::default();
+    let broker = Embedded::start(disk.file(), &Options::default()).unwrap();
+    broker.apply(&[create()]).unwrap();
+    let publisher = broker.publisher().unwrap();
+    let mut membership = broker.join(&member("m")).unwrap();
+    let Polled::Assigned(_) = membership.poll(Duration::from_secs(60)).unwrap() else { panic!("it is alone") };
+    let (published, changed, committed) = {
+        let _works_again = WorksAgain(&disk);
+        disk.hang();
+        let first = publisher.publish(record("first"));
+        until("the disk is waited for", || disk.is_waited_for());
+        let done = Box::new(|_| panic!("on purpose"));
+        assert!(broker.shared.queue.push(job::Job { work: Work::Barrier, done }).is_ok());
+        // A change is never taken together with others: it and what follows are still in the queue when the writer ends.
+        let changing = Arc::clone(&broker);
+        let changed = aside(move || changing.apply(&[TopicChange::Grow { name: "t".to_owned(), partitions: 2 }]));
+        until("the change waits", || broker.shared.queue.len() == 2);
+        let published = publisher.publish(record("second"));
+        let committed = aside(move || (membership.commit(&transaction()), membership));
+        until("the commit waits", || broker.shared.queue.len() == 4);
+        disk.work();
+        block_on(first).unwrap();
+        until("everybody is answered", || changed.is_finished() && committed.is_finished());
+        (block_on(published).unwrap_err(), changed.join().unwrap().unwrap_err(), committed.join().unwrap())
+    };
+    let why = "the writer broke down: on purpose";
+    assert!(matches!(published, PublishError::Away { .. }) && chain(&published).contains(why), "{}", chain(&published));
+    assert!(matches!(changed, Error::Bug { .. }) && chain(&changed).contains(why), "{}", chain(&changed));
+    let (committed, mut membership) = committed;
+    assert!(matches!(committed, Err(CommitError::Broken(Error::Bug { .. }))), "{committed:?}");
+    // Whoever comes later is not left waiting either.
+    assert!(matches!(membership.poll(Duration::from_secs(60)), Err(Error::Bug { .. })));
+    let late = block_on(publisher.publish(record("late"))).unwrap_err();
+    assert!(matches!(late, PublishError::Away { .. }) && chain(&late).contains(why), "{}", chain(&late));
+    assert!(matches!(broker.check(Duration::from_secs(60)), Err(Error::Bug { .. })));
+    assert!(!publisher.is_reachable());
+    drop(broker);
+    let bounds = disk.opened().unwrap().read(|transaction| log::Reader::new(transaction)?.bounds((0, 0)));
+    assert_eq!(bounds.unwrap().unwrap().end, 1, "what was acknowledged is there, and nothing else");
 }

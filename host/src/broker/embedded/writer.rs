@@ -7,10 +7,11 @@
 //! Of a transaction that is not as it must be, nothing is written, and its neighbours are none the worse.
 
 use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::catalog::{Catalog, Changed};
-use super::file::{Fault, Written};
+use super::file::{Fault, Written, text_of};
 use super::group::Standing;
 use super::job::{Denied, Fence, Job, Refusal, Stored, Sweep, Swept, Work, Write};
 use super::log::{self, Changer, Place};
@@ -28,12 +29,25 @@ const DELETED_MAX: usize = 1000;
 
 type Answer = Result<Vec<Stored>, Denied>;
 
-/// Writes until the queue is closed and empty.
+/// Writes until the queue is closed and empty. If it breaks down, nobody is left waiting: what it had in hand is dropped, which
+/// tells that its fate is unknown, and all else is refused.
 pub(super) fn run(shared: &Shared) {
     let mut writer = Writer { shared, turn: 0 };
+    let ended = catch_unwind(AssertUnwindSafe(|| {
+        while let Some(jobs) = shared.queue.take(PORTION) {
+            writer.write(jobs);
+        }
+    }));
+    let Err(panic) = ended else { return };
+    let fault = Fault::Broken(text_of(&*panic).into());
+    tracing::error!(path = %shared.file.path().display(), error = %fault, "the broker is closed");
+    // What it knows of the file may be wrong from here on.
+    shared.queue.close();
+    shared.file.give_up(&fault);
     while let Some(jobs) = shared.queue.take(PORTION) {
-        writer.write(jobs);
+        jobs.into_iter().for_each(|job| (job.done)(Err(Denied::Fault(fault.clone()))));
     }
+    shared.upkeep.ring();
 }
 
 struct Writer<'a> {
@@ -144,11 +158,10 @@ impl Writer<'_> {
                 }
             }
             Fence::Member { name, ticket } => {
-                match self.shared.groups.standing(&write.group, name, *ticket, write.positions.keys()) {
-                    Standing::Owns => Ok(()),
-                    Standing::Moved => Err(Denied::Moved),
-                    Standing::Fenced => Err(Denied::Fenced),
-                }
+                passed(self.shared.groups.standing(&write.group, name, *ticket, write.positions.keys()))
+            }
+            Fence::Taker { name, ticket, number } => {
+                passed(self.shared.groups.taking(&write.group, name, *ticket, *number))
             }
         }
     }
@@ -186,6 +199,14 @@ impl Writer<'_> {
             self.shared.groups.topic_changed(&name);
         }
         Ok(Vec::new())
+    }
+}
+
+fn passed(standing: Standing) -> Result<(), Denied> {
+    match standing {
+        Standing::Owns => Ok(()),
+        Standing::Moved => Err(Denied::Moved),
+        Standing::Fenced => Err(Denied::Fenced),
     }
 }
 

@@ -5,11 +5,12 @@ use std::fs;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::Arc;
 
-use redb::backends::FileBackend;
-use redb::{Database, ReadableDatabase, StorageBackend, TableDefinition, TableError};
+use redb::{Database, ReadableDatabase, TableDefinition, TableError};
 
 use super::FORMAT;
+use super::held::Held;
 use super::shadow::Shadow;
 use crate::broker::embedded::log;
 use crate::broker::embedded::open_error::OpenError;
@@ -34,21 +35,12 @@ pub(super) enum Access {
     Look,
 }
 
-pub(super) fn open_handle(handle: fs::File, access: Access) -> Result<Database, redb::DatabaseError> {
-    let is_checked = handle.metadata()?.len() <= CHECKED_BYTES_MAX;
+pub(super) fn open(held: &Arc<Held>, access: Access) -> Result<Database, redb::DatabaseError> {
     let mut builder = Database::builder();
-    builder.set_cache_size(CACHE_BYTES).set_check_integrity_on_open(is_checked);
-    open_backend(&builder, FileBackend::new(handle)?, access)
-}
-
-pub(super) fn open_backend(
-    builder: &redb::Builder,
-    backend: impl StorageBackend,
-    access: Access,
-) -> Result<Database, redb::DatabaseError> {
+    builder.set_cache_size(CACHE_BYTES).set_check_integrity_on_open(held.len()? <= CHECKED_BYTES_MAX);
     match access {
-        Access::Use => builder.create_with_backend(backend),
-        Access::Look => builder.create_with_backend(Shadow::new(backend)?),
+        Access::Use => builder.create_with_backend(held.lend()),
+        Access::Look => builder.create_with_backend(Shadow::new(held.lend())?),
     }
 }
 
@@ -58,7 +50,7 @@ pub(super) fn create(path: &Path) -> Result<(), OpenError> {
     let io = |what| move |cause| OpenError::Io { path: folder.to_owned(), what, cause };
     fs::create_dir_all(folder).map_err(io("made"))?;
     let new = tempfile::Builder::new().prefix(".new-").tempfile_in(folder).map_err(io("written to"))?;
-    initialise(path, new.as_file().try_clone().map_err(Into::into).and_then(|new| open_handle(new, Access::Use)))?;
+    initialise(path, &hold(path, new.as_file().try_clone().map_err(io("written to"))?)?)?;
     match new.persist_noclobber(path) {
         Ok(_) => {}
         // Another process was faster; its file is as good.
@@ -69,9 +61,14 @@ pub(super) fn create(path: &Path) -> Result<(), OpenError> {
     fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(io("written to"))
 }
 
+/// Locks a file.
+pub(super) fn hold(path: &Path, handle: fs::File) -> Result<Arc<Held>, OpenError> {
+    Held::lock(handle).map_err(|e| sort(path, e))
+}
+
 /// Writes the tables of an empty broker.
-pub(super) fn initialise(path: &Path, database: Result<Database, redb::DatabaseError>) -> Result<(), OpenError> {
-    let database = database.map_err(|e| sort(path, e))?;
+pub(super) fn initialise(path: &Path, held: &Arc<Held>) -> Result<(), OpenError> {
+    let database = open(held, Access::Use).map_err(|e| sort(path, e))?;
     let write = || -> Result<(), redb::Error> {
         let transaction = database.begin_write()?;
         let mut meta = transaction.open_table(META)?;
@@ -108,7 +105,8 @@ pub(super) fn sort_panics<T>(path: &Path, work: impl FnOnce() -> T) -> Result<T,
         .map_err(|panic| OpenError::Damaged { path: path.to_owned(), cause: text_of(&*panic).into() })
 }
 
-pub(super) fn text_of(panic: &(dyn Any + Send)) -> String {
+/// What a panic says.
+pub(in crate::broker::embedded) fn text_of(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it makes no sense").to_owned()
 }
