@@ -6,9 +6,11 @@
 //! | `/readyz` | 200 while all workers run, nothing is stopped, the broker is there and the host is not draining; 503 says why not |
 //! | `/metrics` | Prometheus' text format, see [`metrics`] |
 //! | `/functions` | what runs here: versions, groups, partitions, lag |
+//! | `/functions/NAME/versions`, `/functions/NAME/rollback` | what was deployed, and changes of it, see [`deployments`] |
 //! | `/events/TOPIC` | events of a topic, and one event more, see [`events`] |
 //!
-//! It has no credentials, shows all of the app's events and takes new ones, so it is bound to loopback unless told otherwise.
+//! It shows all of the app's events, takes new ones and changes what code runs, so it is bound to loopback unless told otherwise, and
+//! elsewhere asks for a [`Token`]. Health and metrics need none: probes and scrapers have none.
 //! Bounded by [`Limits`], with fewer connections than the public listener. What is refused is problem details (RFC 9457).
 
 use std::future::Future;
@@ -17,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Request, State};
-use axum::http::header::{CONTENT_TYPE, HOST};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, WWW_AUTHENTICATE};
 use axum::http::{StatusCode, Uri};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -25,12 +27,15 @@ use axum::routing::get;
 use axum::{Json, Router};
 use tokio::net::TcpListener;
 
+use self::deployments::Deployments;
 use self::events::Events;
 use self::metrics::Metrics;
 use self::status::{Reason, Status};
+use crate::config::Token;
 use crate::ingress::problem::Problem;
 use crate::ingress::server::{self, Drained, Limits};
 
+pub mod deployments;
 pub mod events;
 pub mod metrics;
 pub mod status;
@@ -53,21 +58,34 @@ pub fn limits() -> Limits {
 }
 
 /// The admin listener's paths. What operates deployments and errors can be merged in.
-pub fn router(status: Arc<Status>, metrics: Arc<Metrics>, events: Arc<Events>) -> Router {
+pub fn router(
+    status: Arc<Status>,
+    metrics: Arc<Metrics>,
+    events: Arc<Events>,
+    deployments: Arc<Deployments>,
+    token: Option<Token>,
+) -> Router {
+    let token = token.map(Arc::new);
+    let shared = Shared { status, metrics };
+    let guarded = Router::new()
+        .route("/functions", get(functions))
+        .method_not_allowed_fallback(only_read)
+        .with_state(shared.clone())
+        .merge(events::routes(events))
+        .merge(deployments::routes(deployments))
+        .layer(middleware::from_fn_with_state(token, authorised))
+        .layer(middleware::from_fn(by_address));
     Router::new()
         .route("/livez", get(live))
         .route("/readyz", get(ready))
         .route("/metrics", get(render))
-        .route("/functions", get(functions))
         .fallback(|uri: Uri| async move {
             Problem::new(StatusCode::NOT_FOUND, "nothing is served at this path")
-                .detail(format!("{} is not one of /livez, /readyz, /metrics, /functions and /events/TOPIC", uri.path()))
+                .detail(format!("{} is not one of /livez, /readyz, /metrics, /functions, /functions/NAME/versions, /functions/NAME/rollback and /events/TOPIC", uri.path()))
         })
-        .method_not_allowed_fallback(|| async {
-            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this method is not served at this path").allow("GET, HEAD")
-        })
-        .with_state(Shared { status, metrics })
-        .merge(events::routes(events).layer(middleware::from_fn(by_address)))
+        .method_not_allowed_fallback(only_read)
+        .with_state(shared)
+        .merge(guarded)
 }
 
 /// Refuses what a browser was led to by a name that somebody else gives out: a page could otherwise read events, or send some.
@@ -80,9 +98,25 @@ async fn by_address(request: Request, next: Next) -> Response {
     if is_address || !name.contains('.') {
         return next.run(request).await;
     }
-    Problem::new(StatusCode::MISDIRECTED_REQUEST, "events are served by address only")
+    Problem::new(StatusCode::MISDIRECTED_REQUEST, "this is served by address only")
         .detail("name the host by its IP address, or by a name without a dot")
         .into_response()
+}
+
+/// Refuses who does not show the token, when there is one.
+async fn authorised(State(token): State<Option<Arc<Token>>>, request: Request, next: Next) -> Response {
+    let Some(token) = token else { return next.run(request).await };
+    let given = request.headers().get(AUTHORIZATION).and_then(|given| given.as_bytes().strip_prefix(b"Bearer "));
+    let title = match given {
+        Some(given) if token.is(given) => return next.run(request).await,
+        Some(_) => "the token is another one",
+        None => "this host asks for a token",
+    };
+    tracing::warn!(target: "audit", method = %request.method(), path = request.uri().path(), "{title}");
+    let problem = Problem::new(StatusCode::UNAUTHORIZED, title).detail(
+        "send it as `Authorization: Bearer TOKEN`; fnhost does with --admin-token-file FILE, or FNHOST_ADMIN_TOKEN",
+    );
+    ([(WWW_AUTHENTICATE, "Bearer")], problem).into_response()
 }
 
 /// Serves `router` until `shutdown` resolves, then lets what is in flight end for at most `drain_within`. Health should
@@ -95,6 +129,10 @@ pub async fn serve(
     drain_within: Duration,
 ) -> Drained {
     server::serve(listener, router, limits, shutdown, drain_within).await
+}
+
+async fn only_read() -> Problem {
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this method is not served at this path").allow("GET, HEAD")
 }
 
 async fn live(State(shared): State<Shared>) -> Response {

@@ -65,6 +65,11 @@ impl App {
         self.functions.iter().flat_map(inputs).collect()
     }
 
+    /// The topic that says which version of each function is active, for every host of the app.
+    pub fn deployments_topic(&self) -> String {
+        format!("{}.deployments", self.name)
+    }
+
     /// What was made of the app's sources.
     pub fn build_folder(&self) -> PathBuf {
         self.root.join("build")

@@ -14,6 +14,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config;
 
+mod admin_args;
 mod broker_args;
 mod build;
 mod check;
@@ -22,6 +23,7 @@ mod compile;
 mod completions;
 mod components;
 mod demo;
+mod deploy;
 mod dev;
 mod events;
 mod failure;
@@ -37,6 +39,7 @@ mod target;
 mod test;
 mod topics;
 
+pub use admin_args::{AdminListen, AdminToken};
 pub use broker_args::{BrokerArgs, Connection, KafkaArgs};
 pub use failure::{Asked, Exit, Failure};
 pub use run_args::{Instance, RunArgs};
@@ -113,6 +116,10 @@ enum Verb {
     Invoke(invoke::InvokeArgs),
     Topics(topics::TopicsArgs),
     Events(events::EventsArgs),
+    Deploy(deploy::DeployArgs),
+    Rollback(deploy::RollbackArgs),
+    Versions(deploy::VersionsArgs),
+    Remove(deploy::RemoveArgs),
     Status(status::StatusArgs),
     Completions(completions::CompletionsArgs),
 }
@@ -154,6 +161,10 @@ fn dispatch(cli: Cli) -> Exit {
         Verb::Topics(args) => topics::topics(&args, &mut out),
         Verb::Completions(args) => completions::completions(&args, &mut out),
         Verb::Events(args) => events::events(args, &mut out),
+        Verb::Deploy(args) => deploy::deploy(&args, &mut out),
+        Verb::Rollback(args) => deploy::rollback(&args, &mut out),
+        Verb::Versions(args) => deploy::versions(&args, &mut out),
+        Verb::Remove(args) => deploy::remove(&args, &mut out),
         Verb::Status(args) => status::status(&args, &mut out),
     });
     match done.and_then(|()| out.flush().map_err(Failure::from)) {

@@ -12,8 +12,17 @@ use sha2::{Digest, Sha256};
 
 mod properties;
 mod refused;
+mod token;
 
 pub use properties::{ClientProperties, Property};
+pub use token::{TOKEN_VARIABLE, Token};
+
+/// How a secret can be given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Names {
+    option: &'static str,
+    variable: &'static str,
+}
 
 /// Where seeds of guests' random numbers come from, when the environment holds it.
 pub const SECRET_VARIABLE: &str = "FNHOST_SECRET";
@@ -27,6 +36,8 @@ pub const LOG_VARIABLE: &str = "FNHOST_LOG";
 pub struct Secret(Vec<u8>);
 
 impl Secret {
+    const NAMES: Names = Names { option: "--secret-file", variable: SECRET_VARIABLE };
+
     /// A shorter one is refused.
     pub const BYTES_MIN: usize = 16;
 
@@ -40,7 +51,7 @@ impl Secret {
     /// When both are given, the file cannot be read, or the secret is too short or too long.
     pub fn resolve(file: Option<&Path>) -> Result<Self, Error> {
         let variable = environment(SECRET_VARIABLE)?;
-        if let Some(secret) = Self::given(file, variable.as_deref())? {
+        if let Some(secret) = Self::given(file, variable.as_deref(), Self::NAMES)? {
             return Ok(secret);
         }
         tracing::warn!(
@@ -50,11 +61,12 @@ impl Secret {
         Ok(Self::draw())
     }
 
-    fn given(file: Option<&Path>, variable: Option<&str>) -> Result<Option<Self>, Error> {
+    fn given(file: Option<&Path>, variable: Option<&str>, names: Names) -> Result<Option<Self>, Error> {
+        let Names { option, variable: name } = names;
         match (file, variable.filter(|text| !text.is_empty())) {
             (None, None) => Ok(None),
-            (Some(_), Some(_)) => Err(Error::SecretTwice),
-            (None, Some(text)) => Self::checked(text.as_bytes().to_vec(), SECRET_VARIABLE.to_owned()).map(Some),
+            (Some(_), Some(_)) => Err(Error::SecretTwice { option, variable: name }),
+            (None, Some(text)) => Self::checked(text.as_bytes().to_vec(), name.to_owned()).map(Some),
             (Some(file), None) => {
                 let cannot = |cause| Error::Unreadable { file: file.to_path_buf(), cause };
                 let mut bytes = Vec::new();
@@ -132,8 +144,13 @@ pub enum Error {
         variable: &'static str,
     },
     /// Two secrets, and no telling which one holds.
-    #[error("a secret is given by --secret-file and by {SECRET_VARIABLE}")]
-    SecretTwice,
+    #[error("a secret is given by {option} and by {variable}")]
+    SecretTwice {
+        /// The option.
+        option: &'static str,
+        /// The variable.
+        variable: &'static str,
+    },
     /// A secret that can be guessed, or a file that is none.
     #[error("the secret in {given_in} has {count} bytes, and not {} to {}", Secret::BYTES_MIN, Secret::BYTES_MAX)]
     SecretLength {
@@ -142,6 +159,9 @@ pub enum Error {
         /// How many it has; one more than the limit when it has more.
         count: usize,
     },
+    /// A token that no HTTP header can carry.
+    #[error("the token has other characters than visible ones of ASCII")]
+    TokenForm,
     /// A property that is no `key=value`. What was given is not repeated: it may hold a password.
     #[error("{given_in} is no `key=value`")]
     PropertyForm {
@@ -181,7 +201,8 @@ impl Error {
         match self {
             Self::Unreadable { .. } => None,
             Self::NotUnicode { variable } => Some(format!("unset {variable}, or set it to text")),
-            Self::SecretTwice => Some(format!("unset {SECRET_VARIABLE}, or leave --secret-file out")),
+            Self::SecretTwice { option, variable } => Some(format!("unset {variable}, or leave {option} out")),
+            Self::TokenForm => Some("make one with `openssl rand -hex 32`".to_owned()),
             Self::SecretLength { .. } => Some("make one with `openssl rand -hex 32`".to_owned()),
             Self::PropertyForm { .. } => Some("write it like `client.id=a`, a property a line".to_owned()),
             Self::PropertyRefused { instead, .. } => {
@@ -206,20 +227,21 @@ mod tests {
     #[test]
     fn secret_comes_from_file_or_variable_without_the_line_break() {
         let file = file("0123456789abcdef\r\n");
-        let from_file = Secret::given(Some(file.path()), None).unwrap().unwrap();
-        let from_variable = Secret::given(None, Some("0123456789abcdef")).unwrap().unwrap();
+        let from_file = Secret::given(Some(file.path()), None, Secret::NAMES).unwrap().unwrap();
+        let from_variable = Secret::given(None, Some("0123456789abcdef"), Secret::NAMES).unwrap().unwrap();
         assert_eq!(from_file.bytes(), b"0123456789abcdef");
         assert_eq!(from_file, from_variable);
     }
 
     #[test]
     fn empty_variable_is_no_secret() {
-        assert_eq!(Secret::given(None, Some("")).unwrap(), None);
+        assert_eq!(Secret::given(None, Some(""), Secret::NAMES).unwrap(), None);
     }
 
     #[test]
     fn short_long_and_doubled_secrets_are_refused_without_being_shown() {
-        let refuse = |file: Option<&Path>, variable| Secret::given(file, variable).unwrap_err().to_string();
+        let refuse =
+            |file: Option<&Path>, variable| Secret::given(file, variable, Secret::NAMES).unwrap_err().to_string();
         let long = file(&"x".repeat(10_000));
         assert_eq!(refuse(None, Some("hunter2")), "the secret in FNHOST_SECRET has 7 bytes, and not 16 to 4096");
         assert!(refuse(Some(long.path()), None).ends_with("has 4097 bytes, and not 16 to 4096"));

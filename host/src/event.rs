@@ -7,6 +7,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 /// A place in a partition's log. The offset of a record, or the one after the last.
 pub type Offset = i64;
 
@@ -233,8 +235,9 @@ impl fmt::Display for Class {
     }
 }
 
-/// A component's name: the SHA-256 of its bytes.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// A component's name: the SHA-256 of its bytes. Written `sha256:` and 64 hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct Digest(pub [u8; 32]);
 
 impl Digest {
@@ -257,6 +260,27 @@ impl Digest {
     /// The first seven digits, for people.
     pub fn short(&self) -> String {
         self.hex().chars().take(7).collect()
+    }
+}
+
+impl From<Digest> for String {
+    fn from(digest: Digest) -> Self {
+        digest.to_string()
+    }
+}
+
+impl TryFrom<String> for Digest {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        const NONE: &str = "it is to be `sha256:` and 64 hexadecimal digits";
+        let hex = text.strip_prefix("sha256:").filter(|hex| hex.len() == 64).ok_or(NONE)?;
+        let mut digest = [0; 32];
+        for (byte, digits) in digest.iter_mut().zip(hex.as_bytes().chunks(2)) {
+            let digits = std::str::from_utf8(digits).ok().filter(|d| d.bytes().all(|d| d.is_ascii_hexdigit()));
+            *byte = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()).ok_or(NONE)?;
+        }
+        Ok(Self(digest))
     }
 }
 

@@ -3,7 +3,7 @@
 //! The worker calls a [`Handler`] with one event and a read-only [`View`] of the function's state; everything the
 //! function does comes back as data. The sandbox's component is one handler; a native function in a bench another.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::app::Function;
@@ -17,6 +17,11 @@ pub trait Handler: Send + Sync {
 
     /// Which version this is.
     fn digest(&self) -> Digest;
+
+    /// The interfaces that it imports, without their versions, and that give it something to reach.
+    fn grants(&self) -> BTreeSet<String> {
+        BTreeSet::new()
+    }
 }
 
 /// One invocation.
@@ -45,6 +50,25 @@ pub trait View: Send + Sync {
         limit: usize,
         changes: &BTreeMap<Vec<u8>, Option<Vec<u8>>>,
     ) -> Vec<(Vec<u8>, Vec<u8>)>;
+}
+
+/// A state without anything in it.
+pub struct NoState;
+
+impl View for NoState {
+    fn get(&self, _: &[u8]) -> Option<&[u8]> {
+        None
+    }
+
+    fn scan(
+        &self,
+        _: &[u8],
+        _: Option<&[u8]>,
+        _: usize,
+        _: &BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    ) -> Vec<(Vec<u8>, Vec<u8>)> {
+        Vec::new()
+    }
 }
 
 /// The changes of one invocation in the order of their keys, as [`crate::event::Effects`] has them.

@@ -126,10 +126,10 @@ impl Sandbox {
         self.check_form(wasm)?;
         let digest = Digest::of(wasm);
         if let Some(component) = self.cache.as_ref().and_then(|cache| cache.load(&self.engine, digest)) {
-            return Ok(Version::new(Arc::clone(self), self.link(&component)?, digest));
+            return self.version(&component, digest);
         }
         let component = Component::from_binary(&self.engine, wasm).map_err(invalid)?;
-        let version = Version::new(Arc::clone(self), self.link(&component)?, digest);
+        let version = self.version(&component, digest)?;
         if let Some(cache) = &self.cache {
             cache.store(digest, &component);
         }
@@ -189,6 +189,11 @@ impl Sandbox {
             _ if wasm.trim_ascii_start().starts_with(b"(") => Err(LoadError::Text),
             _ => Err(LoadError::NotWasm),
         }
+    }
+
+    fn version(self: &Arc<Self>, component: &Component, digest: Digest) -> Result<Version, LoadError> {
+        let grants = imports::grants(component);
+        Ok(Version::new(Arc::clone(self), self.link(component)?, digest, grants))
     }
 
     fn link(&self, component: &Component) -> Result<ComponentPre<Guest>, LoadError> {

@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use self::batch::{Decided, Handled, Handling};
+use self::batch::{Decided, Handled};
 use self::plan::Plan;
 use self::restore::{CACHE_AGE_MAX, Restore};
 use self::settle::Settle;
@@ -28,7 +28,8 @@ use self::verdict::Verdict;
 use crate::admin::metrics::{self, Metrics, TransactionResult};
 use crate::admin::status::{Phase, WorkerStatus};
 use crate::broker::{Broker, CommitError, Committed, Error, Membership, Polled, Position};
-use crate::deploy::Deploy;
+use crate::deploy::book::Number;
+use crate::deploy::{self, Deploy};
 use crate::event::{Class, Event, Failure, Offset, Partition};
 
 pub mod batch;
@@ -40,6 +41,7 @@ pub mod state;
 pub mod tap;
 pub mod thread;
 pub mod transaction;
+mod trial;
 pub mod verdict;
 
 pub use self::plan::BatchLimits;
@@ -111,6 +113,8 @@ pub struct Worker {
     restore_began: Duration,
     /// Owned and not resumed yet.
     unrestored: BTreeSet<Partition>,
+    /// The deployment that this host must have reached before it resumes what it took.
+    deployment: Number,
     /// Read and not handled yet, in order within each partition.
     waiting: VecDeque<Event>,
     /// Whether more than a batch waits, so that owned partitions are paused.
@@ -139,6 +143,7 @@ impl Worker {
             restore: Restore::default(),
             restore_began: now,
             unrestored: BTreeSet::new(),
+            deployment: 0,
             waiting: VecDeque::new(),
             held: false,
             stale: false,
@@ -216,6 +221,7 @@ impl Worker {
                 self.restore.add(partition.clone(), function, changelog);
             }
             self.unrestored.insert(partition.clone());
+            self.deployment = self.deployment.max(deploy::noted(&position.note));
             self.settle.add(partition.clone());
             self.owned.insert(partition, position.next);
         }
@@ -256,13 +262,22 @@ impl Worker {
         self.parts.status.set_stopped(self.stopped.clone());
     }
 
+    /// Whether this host has the versions that the partitions' owners before it had: no partition goes back a version.
+    fn is_up_to_date(&self) -> bool {
+        let is_up_to_date = self.parts.deploy.active().number >= self.deployment;
+        if !is_up_to_date {
+            self.parts.status.set_phase(Phase::Awaiting { deployment: self.deployment });
+        }
+        is_up_to_date
+    }
+
     /// Restores a little, and resumes what is restored.
     fn restore_some(&mut self) -> Result<(), Ended> {
         if self.unrestored.is_empty() {
             return Ok(());
         }
         self.restore.advance(self.parts.broker.as_ref(), &mut self.stores).map_err(sort)?;
-        if !self.restore.is_empty() {
+        if !self.restore.is_empty() || !self.is_up_to_date() {
             return Ok(());
         }
         let ready: Vec<Partition> = std::mem::take(&mut self.unrestored).into_iter().collect();
@@ -288,8 +303,9 @@ impl Worker {
         let events = self.batch();
         let active = self.parts.deploy.active();
         let plan = Arc::clone(&self.parts.plan);
-        let versions: Option<Vec<_>> = plan.functions.iter().map(|p| active.get(&p.function.name).cloned()).collect();
-        let Some(versions) = versions else {
+        let version = |planned: &plan::Planned| active.versions.get(&planned.function.name).cloned();
+        let versions: Option<Vec<_>> = plan.functions.iter().map(version).collect();
+        let Some(mut versions) = versions else {
             let cause = "a function of the group has no version".into();
             return Err(Ended::Broken(Error::Bug { what: "looking up versions", cause }));
         };
@@ -297,20 +313,14 @@ impl Worker {
         let mut decided = Decided::new();
         // Every round but the last decides an event more, so there are no more rounds than works.
         loop {
-            let handling = Handling {
-                plan: &plan,
-                versions: &versions,
-                decided: &decided,
-                clock: self.parts.clock.as_ref(),
-                status: &self.parts.status,
-            };
-            let mut handled = handling.handle(&events, &mut self.stores);
-            let built = transaction::build(&plan, &events, &mut handled, &self.stores)
+            let mut handled = self.handle(&events, &active, &mut versions, &mut decided);
+            let built = transaction::build(&plan, &events, &mut handled, &self.stores, active.number)
                 .map_err(|e| Error::Bug { what: "writing an error event", cause: Box::new(e) })?;
             let Some(transaction) = built.transaction else { return Ok(()) };
             match self.commit(&transaction) {
                 Ok(committed) => {
                     self.applied(&events, &handled, &committed);
+                    self.count_trials(&active, &handled);
                     if let Some(tap) = &self.parts.tap {
                         tap.passed(tap::passed(&plan, &events, &handled, &transaction, &built.origins));
                     }
@@ -497,7 +507,8 @@ impl Worker {
         self.drop_aged(now);
         let Some(partition) = self.settle.next(now) else { return Ok(()) };
         let Some(Some(next)) = self.owned.get(&partition).copied() else { return Ok(()) };
-        let transaction = match settle::end(self.parts.broker.as_ref(), &partition, next) {
+        let note = deploy::note(self.parts.deploy.active().number.max(self.deployment));
+        let transaction = match settle::end(self.parts.broker.as_ref(), &partition, next, note) {
             Ok(settle::End::Ahead(transaction)) => transaction,
             Ok(settle::End::Settled) => return Ok(()),
             Ok(settle::End::Undecided) => {

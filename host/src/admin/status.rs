@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::app::App;
 use crate::broker::Progress;
+use crate::deploy::book::Number;
 use crate::event::{Digest, Partition};
 
 /// What tells the time since some moment, and never goes back.
@@ -35,6 +36,11 @@ pub enum Phase {
     Joining,
     /// It reads the state of what it was assigned.
     Restoring,
+    /// The owners before it were further: it waits until this host has that deployment.
+    Awaiting {
+        /// Its number.
+        deployment: Number,
+    },
     /// It handles events, or has none to handle.
     Running,
     /// Its broker does not answer.
@@ -54,6 +60,7 @@ pub struct Status {
     /// In the order of their registration.
     workers: Mutex<Vec<Arc<Worker>>>,
     versions: Mutex<BTreeMap<String, Digest>>,
+    deployments: Mutex<Deployments>,
     /// By group. Replaced as a whole by each report.
     lag: Mutex<BTreeMap<String, BTreeMap<Partition, u64>>>,
 }
@@ -98,6 +105,7 @@ impl Status {
             draining: AtomicBool::new(false),
             workers: Mutex::default(),
             versions: Mutex::default(),
+            deployments: Mutex::default(),
             lag: Mutex::default(),
         })
     }
@@ -138,6 +146,11 @@ impl Status {
         lock(&self.versions).insert(function.to_owned(), version);
     }
 
+    /// Which deployment this host has reached, and what keeps it from the next one.
+    pub fn set_deployments(&self, number: Number, held_up: Option<String>) {
+        *lock(&self.deployments) = Deployments { number, held_up };
+    }
+
     /// How far a group (its full name) has come, in all the partitions that it reads.
     pub fn set_lag(&self, group: &str, progress: &[Progress]) {
         let lag = progress.iter().map(|p| (p.partition.clone(), p.lag())).collect();
@@ -176,6 +189,11 @@ impl Status {
                 Phase::Running => {}
                 Phase::Joining => reasons.push(worker.reason("waits for its place in the group")),
                 Phase::Restoring => reasons.push(worker.reason("restores state")),
+                Phase::Awaiting { deployment } => {
+                    reasons.push(
+                        worker.reason(format!("waits for deployment {deployment}, which its partitions had before")),
+                    );
+                }
                 Phase::Away => reasons.push(worker.reason("cannot reach the broker")),
                 Phase::Over => reasons.push(worker.reason("has ended")),
             }
@@ -217,7 +235,11 @@ impl Status {
                 partitions,
             }
         });
-        Functions { app: self.app.clone(), functions: functions.collect() }
+        Functions {
+            app: self.app.clone(),
+            functions: functions.collect(),
+            deployments: lock(&self.deployments).clone(),
+        }
     }
 }
 
@@ -247,6 +269,20 @@ pub struct Functions {
     pub app: String,
     /// In the manifest's order.
     pub functions: Vec<FunctionView>,
+    /// How far it has come with the app's deployments.
+    #[serde(default)]
+    pub deployments: Deployments,
+}
+
+/// How far a host has come with the app's deployments.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Deployments {
+    /// The newest one that is active here; 0 before the first.
+    pub number: Number,
+    /// Why the next one is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_up: Option<String>,
 }
 
 /// One function, as `/functions` shows it.

@@ -10,7 +10,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use ureq::http::StatusCode;
 
-use super::Failure;
+use super::{AdminToken, Failure};
+use crate::config::Token;
 
 /// How long a host may take to take a connection.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -25,6 +26,8 @@ pub(super) struct AdminArg {
     /// The host: where it serves operators, as its own --admin says
     #[arg(long, env = "FNHOST_ADMIN", value_name = "HOST:PORT", default_value = "127.0.0.1:9090", value_parser = address)]
     pub(super) admin: String,
+    #[command(flatten)]
+    token: AdminToken,
 }
 
 fn address(text: &str) -> Result<String, String> {
@@ -52,6 +55,8 @@ pub(super) fn agent(within: Duration) -> ureq::Agent {
 pub(super) struct Client {
     agent: ureq::Agent,
     admin: String,
+    /// As the header has it; empty when there is none.
+    authorization: String,
 }
 
 /// What a host answered.
@@ -71,20 +76,56 @@ struct Problem {
 
 impl Client {
     /// A client of the host at `arg`. Asks nothing yet.
-    pub(super) fn new(arg: &AdminArg) -> Self {
-        Self { agent: agent(REQUEST), admin: arg.admin.clone() }
+    ///
+    /// # Errors
+    /// A token that cannot be had.
+    pub(super) fn new(arg: &AdminArg) -> Result<Self, Failure> {
+        Self::patient(arg, REQUEST)
+    }
+
+    /// One that waits longer for an answer.
+    pub(super) fn patient(arg: &AdminArg, within: Duration) -> Result<Self, Failure> {
+        let token = Token::resolve(arg.token.admin_token_file.as_deref())?;
+        let authorization = token.map(|token| token.authorization()).unwrap_or_default();
+        Ok(Self { agent: agent(within), admin: arg.admin.clone(), authorization })
     }
 
     /// Gets a path with these parameters.
     pub(super) fn get(&self, path: &str, parameters: &[(&str, &str)]) -> Result<Answer, Failure> {
         let request = self.agent.get(self.url(path)).query_pairs(parameters.iter().copied());
-        self.answer(request.call())
+        self.answer(self.shown(request).call())
+    }
+
+    /// Deletes what is at a path.
+    pub(super) fn delete(&self, path: &str) -> Result<Answer, Failure> {
+        self.answer(self.shown(self.agent.delete(self.url(path))).call())
+    }
+
+    /// Posts bytes to a path, with these parameters and headers.
+    pub(super) fn upload(
+        &self,
+        path: &str,
+        parameters: &[(&str, &str)],
+        headers: &[(&str, &str)],
+        bytes: &[u8],
+    ) -> Result<Answer, Failure> {
+        let request = self.agent.post(self.url(path)).query_pairs(parameters.iter().copied());
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        self.answer(self.shown(request).send(bytes))
+    }
+
+    /// With the token, if there is one.
+    fn shown<B>(&self, request: ureq::RequestBuilder<B>) -> ureq::RequestBuilder<B> {
+        match self.authorization.as_str() {
+            "" => request,
+            shown => request.header("authorization", shown),
+        }
     }
 
     /// Posts JSON to a path.
     pub(super) fn post(&self, path: &str, json: &str) -> Result<Answer, Failure> {
         let request = self.agent.post(self.url(path)).header("content-type", "application/json");
-        self.answer(request.send(json))
+        self.answer(self.shown(request).send(json))
     }
 
     fn url(&self, path: &str) -> String {

@@ -121,6 +121,7 @@ fn flow(args: &DemoArgs, out: &mut dyn Write, runtime: &Runtime, folder: &Path) 
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let loaded = Loaded::load(manifest, Some(folder.join("compiled")))?;
     let settings = Settings {
+        token: None,
         schemas,
         endpoint: endpoint.clone(),
         http: any,
@@ -129,6 +130,7 @@ fn flow(args: &DemoArgs, out: &mut dyn Write, runtime: &Runtime, folder: &Path) 
         secret: Secret::draw(),
         drain_within: Duration::from_secs(10),
         tap: Some(Arc::new(Shown(shown.clone()))),
+        follows: true,
     };
     let failed = |error| run::failure(error, &asked);
     let mut host = runtime.block_on(Host::start(settings, loaded, broker)).map_err(failed)?;

@@ -19,12 +19,12 @@ use tokio::sync::watch as watch_channel;
 use self::watch::{Change, Watcher};
 use super::host::{Host, Loaded, Settings};
 use super::run::Signals;
-use super::{Asked, Failure, build, paths, run, show, talk, topics};
+use super::{AdminListen, Asked, Failure, build, paths, run, show, talk, topics};
 use crate::app::schemas::Schemas;
 use crate::app::{App, manifest};
 use crate::broker::Broker;
 use crate::broker::embedded::{self, Embedded};
-use crate::config::Secret;
+use crate::config::{Secret, Token};
 use crate::worker::tap::Tap;
 
 mod watch;
@@ -42,15 +42,14 @@ const LOOK: Duration = Duration::from_millis(200);
 /// A function whose source changed is rebuilt and handles the next batch with its new code. Ctrl-C ends it.
 #[derive(Debug, clap::Args)]
 pub(super) struct DevArgs {
-    /// The apps: folders, or app.toml files
+    /// The apps: folders, or app.toml files. Each app after the first has the next ports
     #[arg(value_name = "APP", required = true)]
     apps: Vec<PathBuf>,
     /// Where the first app's routes are served; the next app has the next port
     #[arg(long, env = "FNHOST_HTTP", value_name = "ADDR", default_value = "127.0.0.1:8080", help_heading = "HTTP")]
     http: SocketAddr,
-    /// Where the first app's health, metrics and functions are served; the next app has the next port
-    #[arg(long, env = "FNHOST_ADMIN", value_name = "ADDR", default_value = "127.0.0.1:9090", help_heading = "HTTP")]
-    admin: SocketAddr,
+    #[command(flatten)]
+    admin: AdminListen,
     /// Where the broker's file and compiled components are kept; .fnhost in the first app's folder when left out
     #[arg(long, env = "FNHOST_DATA", value_name = "DIR")]
     data: Option<PathBuf>,
@@ -60,6 +59,7 @@ pub(super) struct DevArgs {
 struct Stage<'a> {
     args: &'a DevArgs,
     data: PathBuf,
+    token: Option<Token>,
     broker: Arc<dyn Broker>,
     secret: Secret,
     runtime: Runtime,
@@ -79,6 +79,7 @@ struct Running {
 
 /// Runs until Ctrl-C.
 pub(super) fn dev(args: &DevArgs) -> Result<(), Failure> {
+    let token = args.admin.resolve()?;
     let apps: Vec<PathBuf> = args.apps.iter().map(|path| paths::app_folder(path)).collect();
     let data = match (&args.data, apps.first()) {
         (Some(data), _) => data.clone(),
@@ -99,7 +100,7 @@ pub(super) fn dev(args: &DevArgs) -> Result<(), Failure> {
     let runtime = run::runtime().map_err(Failure::fault)?;
     let (printer, printing) = show::Printer::start().context("nothing can be shown").map_err(Failure::fault)?;
     let (ending, end) = watch_channel::channel(false);
-    let stage = Stage { args, data, broker, secret: Secret::draw(), runtime, shown: Arc::new(printer), end };
+    let stage = Stage { args, data, token, broker, secret: Secret::draw(), runtime, shown: Arc::new(printer), end };
     let (changes, changed) = sync_channel(watch::CHANGES_MAX);
     let mut watcher = Watcher::start(changes.clone()).map_err(Failure::fault)?;
     let mut signals = stage.runtime.block_on(async { Signals::listen() }).map_err(Failure::fault)?;
@@ -136,7 +137,7 @@ impl Stage<'_> {
             let port = if address.port() == 0 { 0 } else { address.port().saturating_add(number) };
             SocketAddr::new(address.ip(), port)
         };
-        Running { path, app: None, host: None, http: nth(self.args.http), admin: nth(self.args.admin) }
+        Running { path, app: None, host: None, http: nth(self.args.http), admin: nth(self.args.admin.admin) }
     }
 
     /// Takes one change after the other until told to end.
@@ -221,6 +222,7 @@ impl Stage<'_> {
             self.runtime.block_on(host.drain()).map_err(Failure::fault)?;
         }
         let settings = Settings {
+            token: self.token.clone(),
             schemas,
             endpoint: self.data.join(BROKER).display().to_string(),
             http: running.http,
@@ -229,6 +231,7 @@ impl Stage<'_> {
             secret: self.secret.clone(),
             drain_within: Duration::from_secs(10),
             tap: Some(Arc::clone(&self.shown)),
+            follows: false,
         };
         let begin = self.runtime.block_on(Host::start(settings, loaded, Arc::clone(&self.broker)));
         let mut host = begin.map_err(|error| run::failure(error, &asked))?;

@@ -14,24 +14,29 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch as channel};
+use tokio::sync::{Semaphore, mpsc, watch as channel};
 use tokio::task;
 
+use self::seen::Seen;
 use self::workers::Starting;
 use super::Failure;
+use crate::admin::deployments::{Deployments, Stage};
 use crate::admin::events::Events;
 use crate::admin::metrics::Metrics;
 use crate::admin::status::{self, Status};
 use crate::app::Function;
 use crate::app::schemas::Schemas;
 use crate::broker::Broker;
-use crate::config::Secret;
+use crate::config::{Secret, Token};
 use crate::deploy::Deploy;
+use crate::deploy::follow::{Follower, Loader, Nudge};
+use crate::deploy::ledger::Ledger;
 use crate::event::Digest;
 use crate::worker::tap::Tap;
 use crate::{admin, ingress};
 
 mod loaded;
+mod seen;
 mod watch;
 mod workers;
 
@@ -60,8 +65,12 @@ pub(super) struct Settings {
     pub(super) secret: Secret,
     /// How long a drain may take.
     pub(super) drain_within: Duration,
+    /// What operators have to show, if anything.
+    pub(super) token: Option<Token>,
     /// Told of what is committed, if anybody looks on.
     pub(super) tap: Option<Arc<dyn Tap>>,
+    /// Whether what was deployed takes the place of what was loaded. Otherwise it is for [`Host::swap`].
+    pub(super) follows: bool,
 }
 
 /// A host that is up.
@@ -71,7 +80,7 @@ pub(super) struct Host {
     /// Where operators are served.
     pub(super) admin: SocketAddr,
     drain_within: Duration,
-    loaded: Loaded,
+    loaded: Arc<Loaded>,
     deploy: Arc<Deploy>,
     status: Arc<Status>,
     stop: Arc<AtomicBool>,
@@ -119,8 +128,23 @@ impl Host {
     pub(super) async fn start(settings: Settings, loaded: Loaded, broker: Arc<dyn Broker>) -> anyhow::Result<Self> {
         let metrics = Metrics::new(env!("CARGO_PKG_VERSION")).context("metrics cannot be set up")?;
         let status = Status::new(loaded.app(), status::SILENCE_MAX, status::uptime());
+        let loaded = Arc::new(loaded);
         let deploy = Arc::new(Deploy::new(loaded.versions().clone()));
         deploy.digests().iter().for_each(|(function, digest)| status.set_version(function, *digest));
+        let stop = Arc::new(AtomicBool::new(false));
+        let ledger = Arc::new(Ledger::new(Arc::clone(&broker), loaded.app().deployments_topic().into()));
+        let nudge = Arc::new(Nudge::default());
+        let follower = settings.follows.then(|| {
+            Arc::new(Follower {
+                ledger: Arc::clone(&ledger),
+                deploy: Arc::clone(&deploy),
+                loader: Arc::clone(&loaded) as Arc<dyn Loader>,
+                witness: Arc::new(Seen::new(Arc::clone(&status))),
+                functions: loaded.app().functions.iter().map(|function| function.name.clone()).collect(),
+                stop: Arc::clone(&stop),
+                nudge: Arc::clone(&nudge),
+            })
+        });
 
         let admin_listener = bind(settings.admin, "--admin").await?;
         let http_listener = bind(settings.http, "--http").await?;
@@ -132,9 +156,20 @@ impl Host {
 
         let publisher = broker.publisher()?;
         let events = Events::new(loaded.app(), Arc::clone(&broker), Arc::clone(&publisher), Arc::clone(&status));
+        let deployments = Arc::new(Deployments {
+            functions: loaded.app().functions.iter().map(|function| function.name.clone()).collect(),
+            ledger,
+            deploy: Arc::clone(&deploy),
+            stage: Arc::clone(&loaded) as Arc<dyn Stage>,
+            nudge,
+            status: Arc::clone(&status),
+            slot: Semaphore::new(1),
+            follows: settings.follows,
+        });
         let (admin_end, admin_ended) = channel::channel(false);
         let admin_server = task::spawn({
-            let router = admin::router(Arc::clone(&status), Arc::clone(&metrics), events);
+            let router =
+                admin::router(Arc::clone(&status), Arc::clone(&metrics), events, deployments, settings.token.clone());
             let until = set(admin_ended);
             async move { admin::serve(admin_listener, router, &admin::limits(), until, Duration::from_secs(1)).await }
         });
@@ -150,8 +185,8 @@ impl Host {
         let http_server = task::spawn(ingress::serve(http_listener, routes, set(http_ended), settings.drain_within));
 
         let (failed, failures) = mpsc::channel(8);
-        let stop = Arc::new(AtomicBool::new(false));
         let workers = Starting {
+            follower: follower.as_ref(),
             settings: &settings,
             app: loaded.app(),
             broker: &broker,

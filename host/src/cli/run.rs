@@ -25,6 +25,7 @@ use crate::config::Secret;
 /// Whatever keeps it from starting, or ended it.
 pub(super) fn run(args: RunArgs) -> Result<(), Failure> {
     let connection = args.broker.resolve()?;
+    let token = args.admin.resolve()?;
     let manifest = manifest::read(&args.app.path)?;
     let schemas = Schemas::load(&manifest.schemas)?;
     let app = manifest.app.name.clone();
@@ -43,14 +44,16 @@ pub(super) fn run(args: RunArgs) -> Result<(), Failure> {
     }
     let loaded = Loaded::load(manifest, args.cache)?;
     let settings = Settings {
+        token,
         schemas,
         endpoint: endpoint.clone(),
         http: args.http,
-        admin: args.admin,
+        admin: args.admin.admin,
         instance: args.instance.map(|instance| instance.as_str().to_owned()),
         secret: Secret::resolve(args.secret_file.as_deref())?,
         drain_within: args.drain_time,
         tap: None,
+        follows: true,
     };
     let runtime = runtime().map_err(Failure::fault)?;
     let ended = runtime.block_on(serve(settings, loaded, broker));

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::{AppArg, BrokerArgs};
+use super::{AdminListen, AppArg, BrokerArgs};
 
 /// Run an app until it is told to stop
 ///
@@ -22,9 +22,9 @@ pub struct RunArgs {
     /// Where the app's routes are served
     #[arg(long, env = "FNHOST_HTTP", value_name = "ADDR", default_value = "127.0.0.1:8080", help_heading = "HTTP")]
     pub http: SocketAddr,
-    /// Where health, metrics, functions and events are served; it knows no passwords, so keep it private
-    #[arg(long, env = "FNHOST_ADMIN", value_name = "ADDR", default_value = "127.0.0.1:9090", help_heading = "HTTP")]
-    pub admin: SocketAddr,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a doc comment here would take the place of the verb's help")]
+    pub admin: AdminListen,
     /// A name for this process that outlives it and no other has: a restart then moves no partitions. Random when
     /// left out
     #[arg(long, env = "FNHOST_INSTANCE", value_name = "NAME")]

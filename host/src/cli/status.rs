@@ -39,7 +39,7 @@ struct Shown<'a> {
 
 /// Asks, and prints.
 pub(super) fn status(args: &StatusArgs, out: &mut dyn Write) -> Result<(), Failure> {
-    let client = Client::new(&args.admin);
+    let client = Client::new(&args.admin)?;
     let functions: Functions = client.get("/functions", &[])?.good()?;
     let answer = client.get("/readyz", &[])?;
     let ready = answer.status.is_success();
@@ -98,7 +98,7 @@ fn row(view: &FunctionView) -> [String; 4] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::admin::status::PartitionView;
+    use crate::admin::status::{Deployments, PartitionView};
 
     fn functions() -> Functions {
         let partition = |partition, owned, lag, stopped: Option<&str>| PartitionView {
@@ -120,7 +120,7 @@ mod tests {
             vec![partition(0, true, 3, None), partition(1, false, 1200, None), partition(2, true, 0, Some("x"))];
         let functions =
             vec![function("stock", Some("sha256:0123456789abcdef"), stock), function("clerk-of-all", None, vec![])];
-        Functions { app: "shop".into(), functions }
+        Functions { app: "shop".into(), functions, deployments: Deployments::default() }
     }
 
     #[test]

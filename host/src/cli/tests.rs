@@ -23,7 +23,7 @@ fn arguments_of_run_reach_their_places() {
     let Connection::Kafka { brokers, properties } = args.broker.resolve().unwrap() else { panic!("no Kafka") };
     assert_eq!((brokers.as_str(), properties.as_map().len()), ("a:1,b:2", 2));
     assert_eq!(args.instance.as_ref().map(Instance::as_str), Some("a-1"));
-    assert_eq!((args.http.port(), args.admin.port(), args.drain_time.as_secs()), (80, 9090, 60));
+    assert_eq!((args.http.port(), args.admin.admin.port(), args.drain_time.as_secs()), (80, 9090, 60));
 }
 
 #[test]

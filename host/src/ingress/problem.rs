@@ -4,6 +4,7 @@
 //! validators quote what they refuse.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use axum::http::header::{ALLOW, CONTENT_TYPE, HeaderName, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
@@ -53,6 +54,15 @@ struct Place {
     /// A JSON Pointer (RFC 6901).
     pointer: String,
     detail: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.detail {
+            Some(detail) => write!(f, "{}: {detail}", self.title),
+            None => f.write_str(&self.title),
+        }
+    }
 }
 
 impl Problem {

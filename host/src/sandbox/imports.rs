@@ -5,6 +5,8 @@
 //! component imports is a trap that no guest can reach without a directory. Sockets, HTTP and whatever else there is
 //! are refused by name.
 
+use std::collections::BTreeSet;
+
 use wasmtime::component::types::{ComponentInstance, ComponentItem};
 use wasmtime::component::{Component, HasSelf, Linker, ResourceType, Val};
 
@@ -90,6 +92,16 @@ pub(super) fn linker_for(common: &Linker<Guest>, component: &Component) -> Resul
         }
     }
     Ok(linker)
+}
+
+/// Of what a component imports, the interfaces that give it something to reach, without their versions. What has no effect, or
+/// nothing behind it, such as a filesystem without directories, is left out: language runtimes import it as they please.
+pub(super) fn grants(component: &Component) -> BTreeSet<String> {
+    const GRANT: [&str; 5] = ["fnhost:function/state", "wasi:config/", "wasi:logging/", "wasi:clocks/", "wasi:random/"];
+    let imports = component.component_type();
+    let imports =
+        imports.imports(component.engine()).map(|(name, _)| name.split('@').next().unwrap_or(name).to_owned());
+    imports.filter(|name| GRANT.iter().any(|granting| name.starts_with(granting))).collect()
 }
 
 /// Refuses an import that is nothing for functions. What passes may still have another type than ours.

@@ -4,9 +4,10 @@
 //! back. A guest's fault is data: the class says which limit it was, and the reason what the guest said last and where
 //! it was. Nothing is kept from one call to the next, so calls on many threads need no lock.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use wasmtime::{Store, Trap, WasmBacktrace};
+use wasmtime::{Trap, WasmBacktrace};
 
 use super::contract::fnhost::function::types;
 use super::contract::{Component, ComponentPre};
@@ -17,8 +18,8 @@ use super::spent::Spent;
 use super::ticker::Ticker;
 use super::{Sandbox, outputs, text};
 use crate::app::{Function, Limits};
-use crate::event::{Class, Digest, Effects, Event, Failure, Outcome};
-use crate::invocation::{Call, Handler, changes_of};
+use crate::event::{Class, Digest, Effects, Event, Failure, Outcome, Partition};
+use crate::invocation::{Call, Handler, NoState, changes_of};
 
 /// How many handles to streams, timers and the like a guest may have at once.
 const HANDLES_MAX: usize = 4096;
@@ -38,33 +39,70 @@ pub struct Version {
     sandbox: Arc<Sandbox>,
     pre: ComponentPre<Guest>,
     digest: Digest,
+    grants: Arc<BTreeSet<String>>,
 }
 
 impl Version {
-    pub(super) fn new(sandbox: Arc<Sandbox>, pre: ComponentPre<Guest>, digest: Digest) -> Self {
-        Self { sandbox, pre, digest }
+    pub(super) fn new(
+        sandbox: Arc<Sandbox>,
+        pre: ComponentPre<Guest>,
+        digest: Digest,
+        grants: BTreeSet<String>,
+    ) -> Self {
+        Self { sandbox, pre, digest, grants: Arc::new(grants) }
+    }
+
+    /// Makes an instance for `function` and drops it: what is wrong with its start shows, and its pages are warm.
+    ///
+    /// # Errors
+    /// Why there is no instance.
+    pub fn warm(&self, function: &Arc<Function>) -> Result<(), Failure> {
+        let event = Event {
+            partition: Partition::new("", 0),
+            offset: 0,
+            timestamp_ms: None,
+            key: None,
+            value: None,
+            headers: Vec::new(),
+        };
+        let call = Call { event: &event, function, seed: [0; 32], state: Arc::new(NoState) };
+        let (instantiated, guest) = self.run(&call, |_, _| Ok(()));
+        instantiated.map_err(|error| failure(&error, function, &guest.memory, &guest.log.finish()))
+    }
+
+    /// What `work` makes of a fresh instance, and what is left of it.
+    fn run<T>(
+        &self,
+        call: &Call<'_>,
+        work: impl FnOnce(&Component, &mut wasmtime::Store<Guest>) -> wasmtime::Result<T>,
+    ) -> (wasmtime::Result<T>, Guest) {
+        let running = self.sandbox.ticker.enter();
+        let mut store = wasmtime::Store::new(&self.sandbox.engine, Guest::of(call));
+        limit(&mut store, &call.function.limits);
+        let done = self.pre.instantiate(&mut store).and_then(|instance| work(&instance, &mut store));
+        let guest = store.into_data();
+        drop(running);
+        (done, guest)
     }
 }
 
 impl Handler for Version {
     fn handle(&self, call: Call<'_>) -> Outcome {
-        let running = self.sandbox.ticker.enter();
-        let mut store = Store::new(&self.sandbox.engine, Guest::of(&call));
-        limit(&mut store, &call.function.limits);
-        let returned =
-            self.pre.instantiate(&mut store).and_then(|instance| call_handle(&instance, &mut store, call.event));
-        let guest = store.into_data();
-        drop(running);
+        let (returned, guest) = self.run(&call, |instance, store| call_handle(instance, store, call.event));
         outcome(returned, guest)
     }
 
     fn digest(&self) -> Digest {
         self.digest
     }
+
+    fn grants(&self) -> BTreeSet<String> {
+        BTreeSet::clone(&self.grants)
+    }
 }
 
 /// Sets every limit there is: what is not set has a default that is far too wide.
-fn limit(store: &mut Store<Guest>, limits: &Limits) {
+fn limit(store: &mut wasmtime::Store<Guest>, limits: &Limits) {
     store.limiter(|guest| &mut guest.memory);
     store.set_epoch_deadline(Ticker::epochs(Spent::first_look(limits.time)));
     store.epoch_deadline_callback(|mut store| Ok(store.data_mut().spent.look()));
@@ -74,7 +112,7 @@ fn limit(store: &mut Store<Guest>, limits: &Limits) {
     store.set_max_component_handles(HANDLES_MAX);
 }
 
-fn call_handle(instance: &Component, store: &mut Store<Guest>, event: &Event) -> wasmtime::Result<Returned> {
+fn call_handle(instance: &Component, store: &mut wasmtime::Store<Guest>, event: &Event) -> wasmtime::Result<Returned> {
     let headers: Vec<types::HeaderParam<'_>> =
         event.headers.iter().map(|h| types::HeaderParam { name: &h.name, value: h.value.as_deref() }).collect();
     let event = types::Event {

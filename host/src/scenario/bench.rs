@@ -21,6 +21,7 @@ use crate::event::{Digest, Event, Offset, Partition, Record};
 use crate::form::{Pair, Published};
 use crate::invocation::Handler;
 use crate::worker::batch::{Decided, Handled, Handling, Work};
+use crate::worker::error_event::VERSION_HEADER;
 use crate::worker::plan::{BatchLimits, Parts, Plan};
 use crate::worker::transaction::{self, Origin};
 use crate::worker::verdict::Verdict;
@@ -175,7 +176,7 @@ impl Run {
             status: &self.status,
         };
         let (mut handled, lines) = log.of(|| handling.handle(&events, &mut self.stores));
-        let built = transaction::build(&self.plan, &events, &mut handled, &self.stores)
+        let built = transaction::build(&self.plan, &events, &mut handled, &self.stores, 0)
             .map_err(|error| Fault::new(format!("an error event cannot be written: {error}")))?;
         for store in self.stores.values_mut() {
             Arc::make_mut(store).apply(None);
@@ -198,7 +199,9 @@ impl Run {
             // Of an error event, the verdict says all.
             let Origin::Effect(work) = origin else { continue };
             let Some(ending) = endings.get_mut(*work) else { continue };
-            let Record { topic, partition, key, value, headers } = record.clone();
+            let Record { topic, partition, key, value, mut headers } = record.clone();
+            // Another one with every build, and nothing of the function's.
+            headers.retain(|header| header.name != VERSION_HEADER);
             match partition {
                 // A change of state goes to its own partition of the changelog; for what is published the key decides.
                 Some(_) => ending.changes.push((key.unwrap_or_default(), value)),

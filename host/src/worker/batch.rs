@@ -44,6 +44,7 @@ pub struct Handled {
 pub type Decided = BTreeMap<(usize, usize), Failure>;
 
 /// What a batch is handled with.
+#[derive(Clone, Copy)]
 pub struct Handling<'a> {
     /// The group's work.
     pub plan: &'a Plan,

@@ -79,6 +79,14 @@ struct Data<'a> {
     event: Original<'a>,
 }
 
+/// The header of outputs and error events that names the version they are of.
+pub const VERSION_HEADER: &str = "fnhost-version";
+
+/// Says which version a record is of.
+pub(super) fn version_header(version: Digest) -> Header {
+    Header { name: VERSION_HEADER.to_owned(), value: Some(version.to_string().into_bytes()) }
+}
+
 /// The subject of an event that is a CloudEvent.
 fn subject(value: Option<&[u8]>) -> Option<String> {
     #[derive(Deserialize)]
@@ -146,7 +154,7 @@ fn written(
         partition: None,
         key,
         value: Some(serde_json::to_vec(&value)?),
-        headers: vec![header],
+        headers: vec![header, version_header(by.version)],
     })
 }
 

@@ -77,11 +77,11 @@ impl Settle {
     }
 }
 
-/// Whether anything lies between a position and its partition's end.
+/// Whether anything lies between a position and its partition's end. A position that is moved gets this note.
 ///
 /// # Errors
 /// What reading the partition brings.
-pub fn end(broker: &dyn Broker, partition: &Partition, next: Offset) -> Result<End, Error> {
+pub fn end(broker: &dyn Broker, partition: &Partition, next: Offset, note: String) -> Result<End, Error> {
     let mut replay = match broker.replay(partition, next) {
         // Cut short or made anew: for the consumer to find out and report.
         Err(Error::Shrunk { .. }) => return Ok(End::Settled),
@@ -89,7 +89,7 @@ pub fn end(broker: &dyn Broker, partition: &Partition, next: Offset) -> Result<E
     };
     Ok(match replay.next(WAIT)? {
         Replayed::Done { next: end } if end > next => {
-            let position = Position { next: Some(end), note: String::new() };
+            let position = Position { next: Some(end), note };
             let moved = Transaction::new(BTreeMap::from([(partition.clone(), position)]), Vec::new());
             moved.map_or(End::Settled, End::Ahead)
         }

@@ -9,7 +9,9 @@ use super::error_event::{self, Provenance};
 use super::plan::Plan;
 use super::verdict::Verdict;
 use crate::broker::{Position, Transaction};
-use crate::event::{Event, Header, Output, Partition, Record};
+use crate::deploy;
+use crate::deploy::book::Number;
+use crate::event::{Digest, Event, Header, Output, Partition, Record};
 
 /// The layout of changelog records. Hosts refuse to restore another one.
 pub const CHANGELOG_FORMAT: &[u8] = b"1";
@@ -34,11 +36,18 @@ pub struct Built {
 }
 
 /// Puts everything that a batch wants visible into one transaction: outputs and error events in the order of the events,
-/// then one record for every key of state that changed, then the position of every partition touched. Empties the outputs.
+/// then one record for every key of state that changed, then the position of every partition touched, with the deployment `number` that
+/// the batch was handled under. Empties the outputs.
 ///
 /// # Errors
 /// An error event that cannot be written as JSON.
-pub fn build(plan: &Plan, events: &[Event], handled: &mut Handled, stores: &Stores) -> serde_json::Result<Built> {
+pub fn build(
+    plan: &Plan,
+    events: &[Event],
+    handled: &mut Handled,
+    stores: &Stores,
+    number: Number,
+) -> serde_json::Result<Built> {
     let mut records = Vec::new();
     let mut origins = Vec::new();
     let mut touched: BTreeSet<(usize, &Partition)> = BTreeSet::new();
@@ -48,7 +57,7 @@ pub fn build(plan: &Plan, events: &[Event], handled: &mut Handled, stores: &Stor
         match &mut work.verdict {
             Verdict::Apply(effects) => {
                 for output in std::mem::take(&mut effects.outputs) {
-                    records.push(published(output));
+                    records.push(published(output, work.version));
                     origins.push(Origin::Effect(index));
                 }
             }
@@ -75,24 +84,30 @@ pub fn build(plan: &Plan, events: &[Event], handled: &mut Handled, stores: &Stor
             origins.push(Origin::Effect(origin));
         }
     }
-    Ok(Built { transaction: Transaction::new(positions(events, handled.events), records), origins })
+    Ok(Built {
+        transaction: Transaction::new(positions(events, handled.events, &deploy::note(number)), records),
+        origins,
+    })
 }
 
-/// The next offset of each partition after the first `handled` events.
-fn positions(events: &[Event], handled: usize) -> BTreeMap<Partition, Position> {
+/// The next offset of each partition after the first `handled` events, and the deployment that they were handled under.
+fn positions(events: &[Event], handled: usize, note: &str) -> BTreeMap<Partition, Position> {
     let mut positions: BTreeMap<Partition, Position> = BTreeMap::new();
     for event in events.iter().take(handled) {
         let next = Some(event.offset + 1);
         match positions.get_mut(&event.partition) {
             Some(position) => position.next = next,
-            None => drop(positions.insert(event.partition.clone(), Position { next, note: String::new() })),
+            None => drop(positions.insert(event.partition.clone(), Position { next, note: note.to_owned() })),
         }
     }
     positions
 }
 
-fn published(output: Output) -> Record {
-    let Output { topic, key, value, headers } = output;
+fn published(output: Output, version: Digest) -> Record {
+    let Output { topic, key, value, mut headers } = output;
+    // Nobody else says it.
+    headers.retain(|header| header.name != error_event::VERSION_HEADER);
+    headers.push(error_event::version_header(version));
     Record { topic, partition: None, key, value, headers }
 }
 

@@ -4,19 +4,36 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
 
+use fnhost::admin::deployments::{Deployments, Refused, Stage, Staged};
 use fnhost::admin::events::Events;
 use fnhost::admin::metrics::Metrics;
 use fnhost::admin::status::{Phase, SILENCE_MAX, Status, uptime};
 use fnhost::admin::{limits, router, serve};
 use fnhost::app::{App, Function, Limits, Retry, Source};
 use fnhost::broker::{From, Progress};
+use fnhost::deploy::ledger::Ledger;
+use fnhost::deploy::{Deploy, Versions};
 use fnhost::event::{Digest, Partition};
+use tokio::sync::Semaphore;
 
 use self::logs::Logs;
 use crate::ingress::wire::{self, Answer, FakePublisher, Listening, PATIENCE};
 
 mod events;
 mod logs;
+
+/// Nothing is deployed here.
+struct NoStage;
+
+impl Stage for NoStage {
+    fn stage(&self, _: &str, _: Digest, _: &[u8]) -> Result<Staged, Refused> {
+        Err(Refused { reason: "nothing is deployed here".to_owned(), hint: None })
+    }
+
+    fn own(&self, _: &str) -> Option<(Digest, Vec<u8>)> {
+        None
+    }
+}
 
 struct Admin {
     listening: Listening,
@@ -44,7 +61,17 @@ impl Admin {
         let status = Status::new(&app, SILENCE_MAX, uptime());
         let (logs, (publisher, arrivals)) = (Arc::new(Logs::default()), FakePublisher::new());
         let events = Events::new(&app, Arc::clone(&logs) as _, Arc::clone(&publisher) as _, Arc::clone(&status));
-        let router = router(Arc::clone(&status), Metrics::new("0.1.0").unwrap(), events);
+        let deployments = Arc::new(Deployments {
+            functions: [String::from("inventory")].into(),
+            ledger: Arc::new(Ledger::new(Arc::clone(&logs) as _, "fulfilment.deployments".into())),
+            deploy: Arc::new(Deploy::new(Versions::new())),
+            stage: Arc::new(NoStage),
+            nudge: Arc::default(),
+            status: Arc::clone(&status),
+            slot: Semaphore::new(1),
+            follows: true,
+        });
+        let router = router(Arc::clone(&status), Metrics::new("0.1.0").unwrap(), events, deployments, None);
         let listening = Listening::start(|listener, stop| async move {
             serve(listener, router, &limits(), async { drop(stop.await) }, PATIENCE).await
         });
@@ -89,6 +116,9 @@ fn functions_are_shown_with_their_versions_and_lags() {
     insta::assert_snapshot!(shown, @r#"
     {
       "app": "fulfilment",
+      "deployments": {
+        "number": 0
+      },
       "functions": [
         {
           "function": "inventory",
@@ -126,7 +156,7 @@ fn requests_for_nothing_are_refused() {
     let answer = admin.send("GET", "/healthz");
     assert_eq!(
         answer.problem()["detail"],
-        "/healthz is not one of /livez, /readyz, /metrics, /functions and /events/TOPIC"
+        "/healthz is not one of /livez, /readyz, /metrics, /functions, /functions/NAME/versions, /functions/NAME/rollback and /events/TOPIC"
     );
     assert_eq!(answer.status, 404);
     for path in ["/livez", "/readyz", "/metrics", "/functions"] {

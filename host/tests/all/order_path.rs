@@ -6,6 +6,7 @@
 mod apps;
 mod compose;
 mod demo;
+mod deployments;
 mod dev;
 mod embedded;
 mod error_events;
@@ -21,6 +22,7 @@ mod raw;
 mod refusals;
 mod state;
 mod tools;
+mod trials;
 mod world;
 
 pub(crate) use hosts::SUPERVISOR;

@@ -30,7 +30,7 @@ pub(super) fn send(args: &SendArgs, out: &mut dyn Write) -> Result<(), Failure> 
         return Err(Failure::fault(anyhow::anyhow!("there is no event in {}", name.display()))
             .hint(r#"write one, such as { "key": "a", "value": { } }"#));
     }
-    let client = Client::new(&args.admin);
+    let client = Client::new(&args.admin)?;
     let all = events.len();
     for (before, event) in events.into_iter().enumerate() {
         let sent = send_one(&client, args, event).map_err(|failure| match before {

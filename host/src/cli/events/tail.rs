@@ -50,7 +50,7 @@ pub(super) fn tail(args: TailArgs) -> Result<(), Failure> {
 }
 
 fn print(args: &TailArgs, out: &mut dyn Write) -> Result<(), Failure> {
-    let client = Client::new(&args.admin);
+    let client = Client::new(&args.admin)?;
     let path = format!("/events/{}", args.topic);
     let beginning = if args.follow { Start::Latest } else { Start::Earliest };
     let mut from = args.from.as_ref().unwrap_or(&beginning).to_string();

@@ -1,5 +1,7 @@
-//! An app's components in a sandbox, before anything is started: what is wrong with them shows here.
+//! An app's components in a sandbox, before anything is started: what is wrong with them shows here. And what was deployed in
+//! their place, loaded when the host is told of it.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -9,9 +11,13 @@ use tempfile::TempDir;
 use super::super::failure::Interrupted;
 use super::super::{Failure, compile, components};
 use super::workers::workers_in;
+use crate::admin::deployments::{Refused, Stage, Staged};
 use crate::app::manifest::Manifest;
 use crate::app::{App, Function};
+use crate::broker::Cause;
 use crate::deploy::Versions;
+use crate::deploy::follow::Loader;
+use crate::deploy::modules::Modules;
 use crate::event::Digest;
 use crate::invocation::Handler;
 use crate::sandbox::{Options, Sandbox};
@@ -21,6 +27,7 @@ pub(in super::super) struct Loaded {
     manifest: Manifest,
     sandbox: Arc<Sandbox>,
     versions: Versions,
+    modules: Modules,
     cache: PathBuf,
     /// Without a folder to keep them in, compiled components last as long as this.
     _temporary: Option<TempDir>,
@@ -41,7 +48,8 @@ impl Loaded {
         let instances_max = workers_in(&manifest.app) + 1;
         let options = Options { cache: Some(cache.clone()), instances_max, ..Options::default() };
         let sandbox = Sandbox::new(&options).map_err(Failure::fault)?;
-        let mut loaded = Self { manifest, sandbox, versions: Versions::new(), cache, _temporary: temporary };
+        let modules = Modules::new(cache.join("modules"));
+        let mut loaded = Self { manifest, sandbox, versions: Versions::new(), modules, cache, _temporary: temporary };
         loaded.versions = loaded.versions_of(&loaded.manifest.app.functions)?;
         for (function, version) in &loaded.versions {
             tracing::info!(function, version = version.digest().short(), "loaded");
@@ -79,13 +87,64 @@ impl Loaded {
     /// Compiles what has to be, in a process of its own, and loads it.
     fn versions_of(&self, functions: &[Arc<Function>]) -> Result<Versions, Failure> {
         let files = functions.iter().map(|function| self.manifest.app.component_file(function));
-        let files: Vec<PathBuf> = files.filter(|file| self.sandbox.must_compile(file)).collect();
-        compile::ahead(&self.cache, &files).map_err(|error| match error.is::<Interrupted>() {
+        self.compile(files.collect()).map_err(|error| match error.is::<Interrupted>() {
             true => Failure::interrupted(),
             false => Failure::fault(error),
         })?;
         let root = self.manifest.app.root.display();
         let build = format!("run with --build, or fnhost build {root}");
         Ok(components::all(&self.sandbox, &self.manifest, functions, &build)?)
+    }
+
+    /// Compiles those of the files that were not compiled before, in a process of its own.
+    fn compile(&self, mut files: Vec<PathBuf>) -> anyhow::Result<()> {
+        files.retain(|file| self.sandbox.must_compile(file));
+        compile::ahead(&self.cache, &files)
+    }
+}
+
+impl Loader for Loaded {
+    fn own(&self, function: &str) -> Result<Arc<dyn Handler>, Cause> {
+        Ok(Arc::clone(self.versions.get(function).ok_or("the app has no such function")?))
+    }
+
+    fn deployed(
+        &self,
+        digest: Digest,
+        fetch: &mut dyn FnMut() -> Result<Vec<u8>, Cause>,
+    ) -> Result<Arc<dyn Handler>, Cause> {
+        let path = match self.modules.has(digest) {
+            true => self.modules.path(digest),
+            false => self.modules.put(digest, &fetch()?)?,
+        };
+        self.compile(vec![path.clone()])?;
+        Ok(Arc::new(self.sandbox.load_file(&path)?))
+    }
+
+    fn keep(&self, digests: &BTreeSet<Digest>) {
+        self.modules.keep(digests);
+    }
+}
+
+impl Stage for Loaded {
+    fn stage(&self, function: &str, digest: Digest, wasm: &[u8]) -> Result<Staged, Refused> {
+        let refused = |reason: String, hint: Option<&str>| Refused { reason, hint: hint.map(str::to_owned) };
+        let on_disk = |error: std::io::Error| refused(format!("the host cannot keep it: {error}"), None);
+        let path = self.modules.put(digest, wasm).map_err(on_disk)?;
+        self.compile(vec![path.clone()]).map_err(|error| refused(format!("{error:#}"), None))?;
+        let version = self.sandbox.load_file(&path).map_err(|error| refused(error.to_string(), error.hint()))?;
+        let known = self.app().functions.iter().find(|known| known.name == function);
+        let known = known.ok_or_else(|| refused("the app has no such function".to_owned(), None))?;
+        let warm = version.warm(known);
+        warm.map_err(|failure| refused(format!("it does not start: {}, {}", failure.class, failure.reason), None))?;
+        Ok(Staged { grants: version.grants() })
+    }
+
+    fn own(&self, function: &str) -> Option<(Digest, Vec<u8>)> {
+        let digest = self.versions.get(function)?.digest();
+        let known = self.app().functions.iter().find(|known| known.name == function)?;
+        let wasm = std::fs::read(self.app().component_file(known)).ok()?;
+        // Another one may have been built since.
+        (Digest::of(&wasm) == digest).then_some((digest, wasm))
     }
 }

@@ -11,6 +11,7 @@ use crate::admin::metrics::Metrics;
 use crate::admin::status::Status;
 use crate::app::App;
 use crate::broker::{Broker, Error};
+use crate::deploy::follow::Follower;
 use crate::event::Partition;
 
 /// How often the broker is asked whether it is there.
@@ -43,6 +44,8 @@ pub(super) struct Watch {
     pub(super) stop: Arc<AtomicBool>,
     /// Set here when workers may begin.
     pub(super) begun: Arc<AtomicBool>,
+    /// What brings the host up to what is deployed, if it is to.
+    pub(super) follower: Option<Arc<Follower>>,
 }
 
 impl Watch {
@@ -86,17 +89,33 @@ impl Watch {
         let identity = self.broker.check(ANSWER)?;
         if !self.begun.load(Ordering::Relaxed) {
             self.check_topics()?;
-            tracing::info!(broker = self.endpoint, identity = identity.name, "connected");
-            self.begun.store(true, Ordering::Relaxed);
+            // No event is handled by what was replaced before this host began.
+            if self.follower.as_ref().map_or(Ok(true), |follower| follower.follow())? {
+                tracing::info!(broker = self.endpoint, identity = identity.name, "connected");
+                self.begun.store(true, Ordering::Relaxed);
+            }
         }
         Ok(())
     }
 
-    /// Every topic of the app and every changelog must be there; a changelog must have its input's partition count.
+    /// Follows what is deployed until told to stop.
+    pub(super) fn follow(&self) {
+        while !self.begun.load(Ordering::Relaxed) {
+            if self.stop.load(Ordering::Relaxed) {
+                return;
+            }
+            std::thread::park_timeout(Duration::from_millis(50));
+        }
+        if let Some(follower) = &self.follower {
+            follower.run();
+        }
+    }
+
+    /// Every topic of the app, every changelog and the topic of deployments must be there; a changelog must have its input's partition count.
     fn check_topics(&self) -> Result<(), Error> {
-        let changelogs = self.app.changelogs();
-        let names: Vec<&str> =
-            self.app.topics.keys().map(AsRef::as_ref).chain(changelogs.keys().map(String::as_str)).collect();
+        let (changelogs, deployments) = (self.app.changelogs(), self.app.deployments_topic());
+        let own = changelogs.keys().chain([&deployments]).map(String::as_str);
+        let names: Vec<&str> = self.app.topics.keys().map(AsRef::as_ref).chain(own).collect();
         let found = self.broker.topics(&names)?;
         let partitions = |name: &str| found.iter().find(|topic| topic.name == name).map(|topic| topic.partitions);
         if let Some(missing) = names.iter().find(|name| partitions(name).is_none()) {

@@ -15,6 +15,7 @@ use crate::admin::status::Status;
 use crate::app::App;
 use crate::broker::{Broker, Member, Pulse};
 use crate::deploy::Deploy;
+use crate::deploy::follow::Follower;
 use crate::worker::plan::{self, BatchLimits, Plan};
 use crate::worker::thread::{self, SystemClock};
 use crate::worker::{self, Clock};
@@ -37,6 +38,7 @@ pub(super) struct Starting<'a> {
     pub(super) app: &'a App,
     pub(super) broker: &'a Arc<dyn Broker>,
     pub(super) deploy: &'a Arc<Deploy>,
+    pub(super) follower: Option<&'a Arc<Follower>>,
     pub(super) metrics: &'a Arc<Metrics>,
     pub(super) status: &'a Arc<Status>,
     /// Ends them.
@@ -48,7 +50,7 @@ pub(super) struct Starting<'a> {
 impl Starting<'_> {
     /// Starts the watch over the broker, and by it the workers.
     pub(super) fn start(&self) -> anyhow::Result<Vec<JoinHandle<()>>> {
-        let Self { settings, app, broker, deploy, metrics, status, stop, failed } = *self;
+        let Self { settings, app, broker, deploy, follower, metrics, status, stop, failed } = *self;
         let limits = BatchLimits::default();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
         let instance = settings.instance.clone().unwrap_or_else(|| uuid::Uuid::new_v4().simple().to_string());
@@ -116,6 +118,7 @@ impl Starting<'_> {
             status: Arc::clone(status),
             stop: Arc::clone(stop),
             begun,
+            follower: follower.map(Arc::clone),
         });
         let failed = failed.clone();
         let named = |name: &str| std::thread::Builder::new().name(name.to_owned());
@@ -123,13 +126,17 @@ impl Starting<'_> {
             let watch = Arc::clone(&watch);
             move || watch.measure_lag()
         });
+        let following = named("deployments").spawn({
+            let watch = Arc::clone(&watch);
+            move || watch.follow()
+        });
         let watching = named("watch").spawn(move || {
             if let Err(error) = watch.run() {
                 report(&failed, error.into());
             }
         });
         // They are not waited for: they may sit in a question to a broker that is away.
-        for started in [measuring, watching] {
+        for started in [measuring, following, watching] {
             drop(started.context("the watch over the broker cannot be started")?);
         }
         Ok(workers)

@@ -36,6 +36,10 @@ fn help_of_fnhost() {
       invoke       Hand one event to a function, and print what becomes of it
       topics       Make the broker's topics what app.toml says
       events       Print the events of a topic, or send some, through a running host
+      deploy       Have every host handle its next batch with this component
+      rollback     Have every host go back to a version that was active before
+      versions     Print what was deployed of a function, the version last made active first
+      remove       Forget what was deployed of a function: every host runs the app's own component again
       status       Print whether a running host is ready, and its functions with version, partitions and
                    lag
       completions  Print what a shell needs to complete fnhost's command lines
@@ -146,11 +150,17 @@ fn help_of_run() {
               [default: 127.0.0.1:8080]
 
           --admin <ADDR>
-              Where health, metrics, functions and events are served; it knows no passwords, so keep it
-              private
+              Where health, metrics, functions, deployments and events are served. Anywhere else than on
+              this machine it asks for a token
 
               [env: FNHOST_ADMIN=]
               [default: 127.0.0.1:9090]
+
+          --admin-token-file <FILE>
+              What operators have to show: a file with at least 16 bytes, or in FNHOST_ADMIN_TOKEN.
+              Health and metrics need none
+
+              [env: FNHOST_ADMIN_TOKEN_FILE=]
 
     Before it runs:
           --build

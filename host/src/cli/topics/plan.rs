@@ -1,6 +1,6 @@
 //! What is to change so that the broker's topics are those of an app. Pure: it asks nobody and changes nothing.
 //!
-//! The topics of `app.toml`, and a changelog for each function and input topic. Of a topic's configuration only what
+//! The topics of `app.toml`, a changelog for each function and input topic, and the topic of deployments. Of a topic's configuration only what
 //! `app.toml` speaks of is touched.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::app::{App, TopicSpec};
 use crate::broker::{Topic, TopicChange};
+use crate::deploy::record;
 
 /// What is to change, in this order, and what cannot be changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,7 +30,8 @@ struct Wanted {
 
 /// Every topic that the app needs.
 pub(super) fn names(app: &App) -> BTreeSet<String> {
-    app.topics.keys().map(ToString::to_string).chain(app.changelogs().into_keys()).collect()
+    let own = app.changelogs().into_keys().chain([app.deployments_topic()]);
+    app.topics.keys().map(ToString::to_string).chain(own).collect()
 }
 
 /// Whether input topics get partitions added. Keys then map to other partitions than those that hold their state.
@@ -79,7 +81,15 @@ fn wanted(app: &App, existing: &BTreeMap<&str, &Topic>, inputs: Inputs) -> Vec<W
             config: config(&[("cleanup.policy", "compact")]),
         })
     };
-    app.topics.iter().map(topic).chain(app.changelogs().into_iter().filter_map(changelog)).collect()
+    let deployments = Wanted {
+        name: app.deployments_topic(),
+        partitions: record::PARTITIONS,
+        asked: record::PARTITIONS,
+        replication: app.topics.get(App::ERROR_TOPIC).and_then(|spec| spec.replication),
+        config: config(&[("cleanup.policy", "compact")]),
+    };
+    let changelogs = app.changelogs().into_iter().filter_map(changelog);
+    app.topics.iter().map(topic).chain(changelogs).chain([deployments]).collect()
 }
 
 /// How many partitions an input topic has once the plan is done. Kafka takes none away.

@@ -56,6 +56,7 @@
 //! | `scan-all topic prefix` | the same for all pages, reports how many pairs there were |
 //! | `fold topic` | keeps count and checksum of the values seen under the event's key, reports `<count> <checksum>` |
 //! | `fold-text topic text` | the same, with `text` in the place of the event's value |
+//! | `broken step` | does `step` in a version that tests have broken, see [`MADE`]; else nothing |
 //!
 //! Anything else is rejected with `unknown step`. The checksum of `fold` is FNV-1a over 64 bits, beginning with the
 //! checksum before (first: `cbf29ce484222325`), as 16 hex digits: see [`checksum`]. The state key is `fold/` and
@@ -93,8 +94,18 @@ fn handle(event: &Event) -> Result<Vec<Output>, Failure> {
     Ok(outputs.made)
 }
 
+/// Tests write `broken` over the last word, in the component's bytes: that makes another version, which is broken.
+static MADE: &str = "this test guest is well-made";
+
+fn is_broken() -> bool {
+    std::hint::black_box(MADE).trim_end().ends_with("broken")
+}
+
 /// A step is known to one of these; each says whether it was.
 fn run(step: &Step<'_>, event: &Event, outputs: &mut Outputs<'_>) -> Result<(), Failure> {
+    if step.command == "broken" {
+        return if is_broken() { run(&Step::of(step.text()), event, outputs) } else { Ok(()) };
+    }
     let known = step.command.is_empty()
         || publish::run(step, event, outputs)?
         || misbehave::run(step)?

@@ -91,7 +91,7 @@ fn help_of_topics() {
 
 #[test]
 fn help_of_events() {
-    insta::assert_snapshot!(help(&["events", "tail"]), @r"
+    insta::assert_snapshot!(help(&["events", "tail"]), @r#"
     Print the committed events of a topic, a line each: time, partition@offset, key, value
 
     Ends when all that is there was printed; with --follow, at Ctrl-C.
@@ -139,6 +139,13 @@ fn help_of_events() {
       -h, --help
               Print help (see a summary with '-h')
 
+    HTTP:
+          --admin-token-file <FILE>
+              What operators have to show: a file with at least 16 bytes, or in FNHOST_ADMIN_TOKEN.
+              Health and metrics need none
+
+              [env: FNHOST_ADMIN_TOKEN_FILE=]
+
     Logging:
           --log-format <FORMAT>
               How log lines are written
@@ -152,8 +159,8 @@ fn help_of_events() {
 
       -v, --verbose...
               Log more: -v for what happens to batches, -vv for every event
-    ");
-    insta::assert_snapshot!(help(&["events", "send"]), @r"
+    "#);
+    insta::assert_snapshot!(help(&["events", "send"]), @r#"
     Send events to a topic
 
     FILE holds events as `events tail --format json` prints them, or CloudEvents, whose subject becomes
@@ -195,6 +202,13 @@ fn help_of_events() {
       -h, --help
               Print help (see a summary with '-h')
 
+    HTTP:
+          --admin-token-file <FILE>
+              What operators have to show: a file with at least 16 bytes, or in FNHOST_ADMIN_TOKEN.
+              Health and metrics need none
+
+              [env: FNHOST_ADMIN_TOKEN_FILE=]
+
     Logging:
           --log-format <FORMAT>
               How log lines are written
@@ -208,12 +222,12 @@ fn help_of_events() {
 
       -v, --verbose...
               Log more: -v for what happens to batches, -vv for every event
-    ");
+    "#);
 }
 
 #[test]
 fn help_of_status() {
-    insta::assert_snapshot!(help(&["status"]), @r"
+    insta::assert_snapshot!(help(&["status"]), @r#"
     Print whether a running host is ready, and its functions with version, partitions and lag
 
     Lag is how many offsets lie before a function's group, on all hosts together. Ends with 1 when the
@@ -240,6 +254,13 @@ fn help_of_status() {
       -h, --help
               Print help (see a summary with '-h')
 
+    HTTP:
+          --admin-token-file <FILE>
+              What operators have to show: a file with at least 16 bytes, or in FNHOST_ADMIN_TOKEN.
+              Health and metrics need none
+
+              [env: FNHOST_ADMIN_TOKEN_FILE=]
+
     Logging:
           --log-format <FORMAT>
               How log lines are written
@@ -253,5 +274,237 @@ fn help_of_status() {
 
       -v, --verbose...
               Log more: -v for what happens to batches, -vv for every event
-    ");
+    "#);
+}
+
+#[test]
+fn help_of_deploy() {
+    insta::assert_snapshot!(help(&["deploy"]), @r#"
+    Have every host handle its next batch with this component
+
+    The component is compiled, linked and instantiated before anything is changed, and nothing that
+    reaches more than the active version is taken unasked. The swap needs no restart: a batch that is
+    open keeps the version that it began with.
+
+    Usage: fnhost deploy [OPTIONS] <FUNCTION> <FILE.wasm>
+
+    Arguments:
+      <FUNCTION>
+              The function
+
+      <FILE.wasm>
+              The component
+
+    Options:
+          --note <TEXT>
+              What is to be said of it
+
+          --allow-wider
+              Take it although it reaches more than the active version
+
+          --dry-run
+              Go through every step and change nothing
+
+          --format <FORMAT>
+              How it is printed
+
+              Possible values:
+              - text: For people
+              - json: For programs: JSON
+
+              [default: text]
+
+          --admin <HOST:PORT>
+              The host: where it serves operators, as its own --admin says
+
+              [env: FNHOST_ADMIN=]
+              [default: 127.0.0.1:9090]
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+    HTTP:
+          --admin-token-file <FILE>
+              What operators have to show: a file with at least 16 bytes, or in FNHOST_ADMIN_TOKEN.
+              Health and metrics need none
+
+              [env: FNHOST_ADMIN_TOKEN_FILE=]
+
+    Logging:
+          --log-format <FORMAT>
+              How log lines are written
+
+              Possible values:
+              - text: For people
+              - json: A JSON object a line
+
+              [env: FNHOST_LOG_FORMAT=]
+              [default: text]
+
+      -v, --verbose...
+              Log more: -v for what happens to batches, -vv for every event
+    "#);
+}
+
+#[test]
+fn help_of_rollback() {
+    insta::assert_snapshot!(help(&["rollback"]), @r#"
+    Have every host go back to a version that was active before
+
+    Usage: fnhost rollback [OPTIONS] <FUNCTION> [DIGEST]
+
+    Arguments:
+      <FUNCTION>
+              The function
+
+      [DIGEST]
+              The version, by the first digits of its digest; the one that was active before when left
+              out
+
+    Options:
+          --format <FORMAT>
+              How it is printed
+
+              Possible values:
+              - text: For people
+              - json: For programs: JSON
+
+              [default: text]
+
+          --admin <HOST:PORT>
+              The host: where it serves operators, as its own --admin says
+
+              [env: FNHOST_ADMIN=]
+              [default: 127.0.0.1:9090]
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+    HTTP:
+          --admin-token-file <FILE>
+              What operators have to show: a file with at least 16 bytes, or in FNHOST_ADMIN_TOKEN.
+              Health and metrics need none
+
+              [env: FNHOST_ADMIN_TOKEN_FILE=]
+
+    Logging:
+          --log-format <FORMAT>
+              How log lines are written
+
+              Possible values:
+              - text: For people
+              - json: A JSON object a line
+
+              [env: FNHOST_LOG_FORMAT=]
+              [default: text]
+
+      -v, --verbose...
+              Log more: -v for what happens to batches, -vv for every event
+    "#);
+}
+
+#[test]
+fn help_of_versions() {
+    insta::assert_snapshot!(help(&["versions"]), @r#"
+    Print what was deployed of a function, the version last made active first
+
+    Usage: fnhost versions [OPTIONS] <FUNCTION>
+
+    Arguments:
+      <FUNCTION>
+              The function
+
+    Options:
+          --format <FORMAT>
+              How it is printed
+
+              Possible values:
+              - text: For people
+              - json: For programs: JSON
+
+              [default: text]
+
+          --admin <HOST:PORT>
+              The host: where it serves operators, as its own --admin says
+
+              [env: FNHOST_ADMIN=]
+              [default: 127.0.0.1:9090]
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+    HTTP:
+          --admin-token-file <FILE>
+              What operators have to show: a file with at least 16 bytes, or in FNHOST_ADMIN_TOKEN.
+              Health and metrics need none
+
+              [env: FNHOST_ADMIN_TOKEN_FILE=]
+
+    Logging:
+          --log-format <FORMAT>
+              How log lines are written
+
+              Possible values:
+              - text: For people
+              - json: A JSON object a line
+
+              [env: FNHOST_LOG_FORMAT=]
+              [default: text]
+
+      -v, --verbose...
+              Log more: -v for what happens to batches, -vv for every event
+    "#);
+}
+
+#[test]
+fn help_of_remove() {
+    insta::assert_snapshot!(help(&["remove"]), @r#"
+    Forget what was deployed of a function: every host runs the app's own component again
+
+    Usage: fnhost remove [OPTIONS] <FUNCTION>
+
+    Arguments:
+      <FUNCTION>
+              The function
+
+    Options:
+          --format <FORMAT>
+              How it is printed
+
+              Possible values:
+              - text: For people
+              - json: For programs: JSON
+
+              [default: text]
+
+          --admin <HOST:PORT>
+              The host: where it serves operators, as its own --admin says
+
+              [env: FNHOST_ADMIN=]
+              [default: 127.0.0.1:9090]
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+    HTTP:
+          --admin-token-file <FILE>
+              What operators have to show: a file with at least 16 bytes, or in FNHOST_ADMIN_TOKEN.
+              Health and metrics need none
+
+              [env: FNHOST_ADMIN_TOKEN_FILE=]
+
+    Logging:
+          --log-format <FORMAT>
+              How log lines are written
+
+              Possible values:
+              - text: For people
+              - json: A JSON object a line
+
+              [env: FNHOST_LOG_FORMAT=]
+              [default: text]
+
+      -v, --verbose...
+              Log more: -v for what happens to batches, -vv for every event
+    "#);
 }

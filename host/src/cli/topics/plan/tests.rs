@@ -78,14 +78,15 @@ fn topics(app: &App) -> Vec<Topic> {
 fn empty_broker_gets_every_topic_and_a_changelog_for_each_input() {
     let plan = plan(&app(spec(3, Some(2)), spec(3, None)), &[], Inputs::Keep);
     let lines: Vec<String> = plan.changes.iter().map(|change| crate::cli::topics::describe(change, &[])).collect();
-    insta::assert_snapshot!(lines.join("\n"), @r"
+    insta::assert_snapshot!(lines.join("\n"), @r#"
     create     a  3 partitions  replication 2  cleanup.policy=delete  max.message.bytes=1048588  retention.ms=60000
     create     b  3 partitions  cleanup.policy=delete  max.message.bytes=1048588  retention.ms=60000
     create     error  1 partitions  cleanup.policy=delete  max.message.bytes=1048588  retention.ms=60000
     create     shop.one.a.state  3 partitions  replication 2  cleanup.policy=compact
     create     shop.two.a.state  3 partitions  replication 2  cleanup.policy=compact
     create     shop.two.b.state  3 partitions  cleanup.policy=compact
-    ");
+    create     shop.deployments  2 partitions  cleanup.policy=compact
+    "#);
     assert!(plan.warnings.is_empty(), "{:?}", plan.warnings);
 }
 

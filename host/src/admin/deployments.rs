@@ -1,0 +1,454 @@
+//! Versions of functions over HTTP: what there is, and what changes it.
+//!
+//! | request | answers |
+//! |---|---|
+//! | `GET /functions/NAME/versions` | [`View`]: what was deployed, the version last made active first |
+//! | `POST /functions/NAME/versions?note=…&allow-wider=true&dry-run=true` | 200 [`Changed`]: the body is a component, which every host activates between two batches |
+//! | `POST /functions/NAME/rollback` | 200 [`Changed`]: `{"version": DIGITS}`, or `{}` for the version that was active before |
+//! | `DELETE /functions/NAME/versions` | 200 [`Changed`]: forgets what was deployed; the app's own component is active again |
+//!
+//! A component passes every step before anything is written: its size, its digest (`Content-Digest`, RFC 9530), a compiler in a
+//! process of its own with limits of time and memory, the contract, an instance, and what it imports beside what the active version
+//! does. What is refused changes nothing. One change at a time; of two hosts that are asked at once, one is told.
+//!
+//! Refused: components of more than [`COMPONENT_BYTES_MAX`], or that take longer than `UPLOAD_WITHIN` to arrive. Every change, and
+//! every attempt that is refused, is a line of the log with target `audit`.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use axum::body::Body;
+use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::{Path, Query, Request, State};
+use axum::http::header::EXPECT;
+use axum::http::{HeaderMap, StatusCode};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde::{Deserialize, Serialize};
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::task;
+
+use super::status::Status;
+use crate::app::fault::{listed, nearest};
+use crate::broker::Error;
+use crate::deploy::Deploy;
+use crate::deploy::book::{Book, Candidate, Change, Deployment, Number, Refusal};
+use crate::deploy::follow::Nudge;
+use crate::deploy::ledger::{Layout, Ledger, WriteError};
+use crate::event::Digest;
+use crate::ingress::body;
+use crate::ingress::problem::Problem;
+use crate::worker::error_event::rfc3339;
+
+/// The largest component.
+pub const COMPONENT_BYTES_MAX: usize = 64 << 20;
+/// How long a component may take to arrive.
+const UPLOAD_WITHIN: Duration = Duration::from_secs(60);
+/// The longest note, in bytes.
+const NOTE_BYTES_MAX: usize = 1024;
+
+/// Looks at components before they are deployed. Blocks, for as long as compiling takes.
+pub trait Stage: Send + Sync {
+    /// Compiles a component and makes one instance of it.
+    ///
+    /// # Errors
+    /// Why it is no version of any function.
+    fn stage(&self, function: &str, digest: Digest, wasm: &[u8]) -> Result<Staged, Refused>;
+
+    /// The component that the app came with, if there is one.
+    fn own(&self, function: &str) -> Option<(Digest, Vec<u8>)>;
+}
+
+/// A component that could be deployed.
+pub struct Staged {
+    /// The interfaces that it imports, without their versions, and that give it something to reach.
+    pub grants: BTreeSet<String>,
+}
+
+/// Why a component could not be staged.
+pub struct Refused {
+    /// What is wrong with it.
+    pub reason: String,
+    /// What mends that.
+    pub hint: Option<String>,
+}
+
+/// What deployments are made with.
+pub struct Deployments {
+    /// The functions of the app.
+    pub functions: BTreeSet<String>,
+    /// Where they are written.
+    pub ledger: Arc<Ledger>,
+    /// What is active here.
+    pub deploy: Arc<Deploy>,
+    /// Looks at components.
+    pub stage: Arc<dyn Stage>,
+    /// Wakes what follows the ledger here.
+    pub nudge: Arc<Nudge>,
+    /// Whether the broker is there.
+    pub status: Arc<Status>,
+    /// One change at a time: compiling takes a core.
+    pub slot: Semaphore,
+    /// Whether this host follows the ledger. One that is for developing does not, and deploys nothing.
+    pub follows: bool,
+}
+
+/// What was deployed of a function.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct View {
+    /// The function.
+    pub function: String,
+    /// What is active on this host.
+    pub active: Option<Digest>,
+    /// The newest deployment of the function; 0 when there was none.
+    pub number: Number,
+    /// The version last made active first.
+    pub versions: Vec<VersionView>,
+}
+
+/// One version.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VersionView {
+    /// Its digest.
+    pub digest: Digest,
+    /// Whether it is what every host is to run.
+    pub active: bool,
+    /// How many bytes its component has.
+    pub bytes: u64,
+    /// When it was deployed (RFC 3339, UTC).
+    pub at: String,
+    /// What was said of it.
+    pub note: String,
+    /// Why it is not to be used any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<String>,
+}
+
+/// What a change made of a function.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Changed {
+    /// The function.
+    pub function: String,
+    /// The deployment's number; `None` when nothing was written, because that was asked for.
+    pub number: Option<Number>,
+    /// What was active on this host.
+    pub was: Option<Digest>,
+    /// What is to be active; `None` is the component that the app came with.
+    pub active: Option<Digest>,
+    /// What it reaches, and the one before it did not.
+    #[serde(default)]
+    pub wider: Vec<String>,
+    /// What the one before it reached, and it does not.
+    #[serde(default)]
+    pub narrower: Vec<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+struct Asked {
+    note: String,
+    allow_wider: bool,
+    dry_run: bool,
+}
+
+/// Which version to go back to.
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct Rollback {
+    /// The first digits of its digest; the version that was active before when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+}
+
+/// The paths of [`Deployments`].
+pub(super) fn routes(deployments: Arc<Deployments>) -> Router {
+    let refused = |allowed: &'static str| {
+        move || async move {
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this method is not served at this path").allow(allowed)
+        }
+    };
+    let versions = get(versions).post(deploy).delete(remove).fallback(refused("GET, HEAD, POST, DELETE"));
+    Router::new()
+        .route("/functions/{function}/versions", versions)
+        .route("/functions/{function}/rollback", post(rollback).fallback(refused("POST")))
+        .with_state(deployments)
+}
+
+impl Deployments {
+    /// That there is such a function.
+    fn known(&self, function: &str) -> Result<(), Problem> {
+        // What was deployed of a function that the app has no more can still be removed.
+        if self.functions.contains(function) || self.ledger.book().function(function).is_some() {
+            return Ok(());
+        }
+        let own: Vec<&str> = self.functions.iter().map(String::as_str).collect();
+        let detail = match nearest(function, own.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("it has {}", listed(&own)),
+        };
+        Err(Problem::new(StatusCode::NOT_FOUND, "the app has no such function").detail(detail))
+    }
+
+    fn admit(&self) -> Result<SemaphorePermit<'_>, Problem> {
+        if !self.follows {
+            return Err(Problem::new(
+                StatusCode::CONFLICT,
+                "this host runs what is built, and nothing that is deployed",
+            )
+            .detail("fnhost dev takes every saved change; deploy to a host that fnhost run started"));
+        }
+        if !self.status.is_broker_reachable() {
+            return Err(
+                Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the broker is away").detail("ask again when it is back")
+            );
+        }
+        self.slot.try_acquire().map_err(|_| {
+            Problem::new(StatusCode::CONFLICT, "another deployment is under way on this host")
+                .detail("ask again when it is through")
+        })
+    }
+
+    fn view(&self, function: &str) -> View {
+        let book = self.ledger.book();
+        let known = book.function(function);
+        let version = |deployed: &crate::deploy::book::Deployed| VersionView {
+            digest: deployed.digest,
+            active: known.and_then(|known| known.active) == Some(deployed.digest),
+            bytes: deployed.module.bytes,
+            at: rfc3339(deployed.at_ms),
+            note: deployed.note.clone(),
+            failed: deployed.failed.clone(),
+        };
+        View {
+            function: function.to_owned(),
+            active: self.active(function),
+            number: known.map_or(0, |known| known.number),
+            versions: known.into_iter().flat_map(|known| &known.versions).map(version).collect(),
+        }
+    }
+
+    fn active(&self, function: &str) -> Option<Digest> {
+        self.deploy.digests().get(function).copied()
+    }
+
+    /// Writes a change, and has this host follow it at once.
+    fn write<'a>(
+        &self,
+        function: &str,
+        change: impl FnOnce(&Book, &mut Layout<'a>) -> Result<Change, Refusal>,
+    ) -> Result<Changed, Problem> {
+        let was = self.active(function);
+        let Deployment { number, active, .. } = self.ledger.write(change).map_err(unwritten)?;
+        self.nudge.nudge();
+        Ok(Changed {
+            function: function.to_owned(),
+            number: Some(number),
+            was,
+            active,
+            wider: vec![],
+            narrower: vec![],
+        })
+    }
+
+    /// Every step of a deployment, on a thread that may block.
+    fn deploy(&self, function: &str, asked: &Asked, wasm: &[u8], digest: Digest) -> Result<Changed, Problem> {
+        let staged = self.stage.stage(function, digest, wasm).map_err(|Refused { reason, hint }| {
+            let detail = hint.map_or_else(|| reason.clone(), |hint| format!("{reason}; {hint}"));
+            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "the component cannot be deployed").detail(detail)
+        })?;
+        let before = self.deploy.active().versions.get(function).map(|version| version.grants()).unwrap_or_default();
+        let wider: Vec<String> = staged.grants.difference(&before).cloned().collect();
+        let narrower: Vec<String> = before.difference(&staged.grants).cloned().collect();
+        if !wider.is_empty() && !asked.allow_wider {
+            let detail = format!(
+                "it imports {}, and the active version does not; allow that if it is meant to (--allow-wider)",
+                wider.join(", ")
+            );
+            return Err(
+                Problem::new(StatusCode::CONFLICT, "the component reaches more than the active version").detail(detail)
+            );
+        }
+        if asked.dry_run {
+            let was = self.active(function);
+            let function = function.to_owned();
+            return Ok(Changed { function, number: None, was, active: Some(digest), wider, narrower });
+        }
+        let own = self.stage.own(function);
+        let at_ms =
+            u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis()).unwrap_or(0);
+        let changed = self.write(function, |book, layout| {
+            let own = own.as_ref().filter(|_| book.function(function).is_none_or(|known| known.active.is_none()));
+            let own = own.map(|(digest, wasm)| {
+                let note = "the app came with it".to_owned();
+                (Candidate { digest: *digest, bytes: wasm.len() as u64, note }, layout.bring(book, *digest, wasm))
+            });
+            let module = layout.bring(book, digest, wasm);
+            let candidate = Candidate { digest, bytes: wasm.len() as u64, note: asked.note.clone() };
+            book.deploy(function, candidate, module, own, at_ms)
+        })?;
+        Ok(Changed { wider, narrower, ..changed })
+    }
+}
+
+async fn versions(
+    State(deployments): State<Arc<Deployments>>,
+    Path(function): Path<String>,
+) -> Result<Json<View>, Problem> {
+    deployments.known(&function)?;
+    Ok(Json(deployments.view(&function)))
+}
+
+async fn deploy(
+    State(deployments): State<Arc<Deployments>>,
+    Path(function): Path<String>,
+    asked: Result<Query<Asked>, QueryRejection>,
+    request: Request,
+) -> Result<Json<Changed>, Problem> {
+    let (head, mut body) = request.into_parts();
+    let read = read(&deployments, &function, asked, &head.headers, &mut body).await;
+    let (asked, wasm, digest) = match read {
+        Ok(read) => read,
+        Err(problem) => {
+            if !head.headers.contains_key(EXPECT) {
+                body::discard(body);
+            }
+            return audit(&function, "deploy", None, Err(problem));
+        }
+    };
+    let told = (function.clone(), asked.note.clone());
+    let done = blocking(&deployments, move |deployments| deployments.deploy(&function, &asked, &wasm, digest)).await;
+    audit(&told.0, "deploy", Some(&told.1), done)
+}
+
+async fn read(
+    deployments: &Deployments,
+    function: &str,
+    asked: Result<Query<Asked>, QueryRejection>,
+    headers: &HeaderMap,
+    body: &mut Body,
+) -> Result<(Asked, Vec<u8>, Digest), Problem> {
+    let unreadable =
+        |detail: String| Problem::new(StatusCode::BAD_REQUEST, "the request cannot be read").detail(detail);
+    let Query(asked) = asked.map_err(|error| unreadable(error.body_text()))?;
+    if asked.note.len() > NOTE_BYTES_MAX {
+        return Err(unreadable(format!("a note has {NOTE_BYTES_MAX} bytes at most")));
+    }
+    if !deployments.functions.contains(function) {
+        deployments.known(function)?;
+        let title = "the app has no such function any more";
+        return Err(Problem::new(StatusCode::NOT_FOUND, title).detail("only what was deployed of it is still known"));
+    }
+    let said = digest_of(headers).ok_or_else(|| {
+        unreadable("Content-Digest: sha-256=:BASE64: says what the body is to be, and it is not there".to_owned())
+    })?;
+    let wasm = body::read(body, COMPONENT_BYTES_MAX, UPLOAD_WITHIN).await?;
+    let digest = Digest::of(&wasm);
+    if digest != said {
+        let detail = format!("Content-Digest says {said}, and the body is {digest}; send it again");
+        return Err(Problem::new(StatusCode::BAD_REQUEST, "the body is not what it is said to be").detail(detail));
+    }
+    Ok((asked, wasm, digest))
+}
+
+/// The SHA-256 of a `Content-Digest` header.
+fn digest_of(headers: &HeaderMap) -> Option<Digest> {
+    let value = headers.get("content-digest")?.to_str().ok()?;
+    value.split(',').find_map(|member| {
+        let (algorithm, digest) = member.trim().split_once('=')?;
+        let digest = digest.strip_prefix(':')?.strip_suffix(':')?;
+        (algorithm == "sha-256").then(|| BASE64.decode(digest).ok()?.try_into().ok()).flatten().map(Digest)
+    })
+}
+
+/// A component's digest as a `Content-Digest` header has it.
+pub fn content_digest(digest: Digest) -> String {
+    format!("sha-256=:{}:", BASE64.encode(digest.0))
+}
+
+async fn rollback(
+    State(deployments): State<Arc<Deployments>>,
+    Path(function): Path<String>,
+    asked: Result<Json<Rollback>, JsonRejection>,
+) -> Result<Json<Changed>, Problem> {
+    deployments.known(&function)?;
+    let Json(Rollback { version }) = asked.map_err(|error| {
+        Problem::new(StatusCode::BAD_REQUEST, "the request cannot be read").detail(error.body_text())
+    })?;
+    let name = function.clone();
+    let done = blocking(&deployments, move |deployments| {
+        deployments.write(&function, |book, _| book.rollback(&function, version.as_deref()))
+    });
+    audit(&name, "rollback", None, done.await)
+}
+
+async fn remove(
+    State(deployments): State<Arc<Deployments>>,
+    Path(function): Path<String>,
+) -> Result<Json<Changed>, Problem> {
+    deployments.known(&function)?;
+    let name = function.clone();
+    let done =
+        blocking(&deployments, move |deployments| deployments.write(&function, |book, _| book.remove(&function)));
+    audit(&name, "remove", None, done.await)
+}
+
+/// Does what blocks, one at a time. A client that leaves does not end it.
+async fn blocking(
+    deployments: &Arc<Deployments>,
+    work: impl FnOnce(&Deployments) -> Result<Changed, Problem> + Send + 'static,
+) -> Result<Changed, Problem> {
+    let deployments = Arc::clone(deployments);
+    let done = task::spawn_blocking(move || {
+        let _permit = deployments.admit()?;
+        work(&deployments)
+    });
+    done.await.unwrap_or_else(|error| {
+        tracing::error!(%error, "a deployment panicked");
+        Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the deployment could not be made"))
+    })
+}
+
+/// A line of the log for everything that was asked for.
+fn audit(
+    function: &str,
+    what: &'static str,
+    note: Option<&str>,
+    done: Result<Changed, Problem>,
+) -> Result<Json<Changed>, Problem> {
+    match &done {
+        Ok(Changed { number, was, active, .. }) => {
+            let (was, active) = (was.map(|d| d.to_string()), active.map(|d| d.to_string()));
+            tracing::info!(target: "audit", what, function, number, was, active, note, "done");
+        }
+        Err(problem) => tracing::warn!(target: "audit", what, function, note, %problem, "refused"),
+    }
+    done.map(Json)
+}
+
+fn unwritten(error: WriteError) -> Problem {
+    let conflict = |title: String| Problem::new(StatusCode::CONFLICT, title);
+    match error {
+        WriteError::Refused(refusal @ (Refusal::UnknownVersion { .. } | Refusal::NeverDeployed(_))) => {
+            Problem::new(StatusCode::NOT_FOUND, refusal.to_string())
+                .detail("fnhost versions FUNCTION shows what there is")
+        }
+        WriteError::Refused(refusal) => conflict(refusal.to_string()),
+        WriteError::Raced => conflict(WriteError::Raced.to_string())
+            .detail("look at what they did (fnhost versions FUNCTION), then ask again"),
+        WriteError::Broker(Error::Away { .. }) => {
+            Problem::new(StatusCode::GATEWAY_TIMEOUT, "the broker did not answer in time")
+                .detail("the deployment may have been made: fnhost versions FUNCTION tells")
+        }
+        WriteError::Broker(error) => {
+            let error = format!("{:#}", anyhow::Error::new(error));
+            tracing::error!(error, "a deployment cannot be written");
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the deployment could not be written").detail(error)
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! `fnhost deploy`, `rollback`, `versions` and `remove`: which version of a function every host of an app runs.
+//!
+//! All four ask the admin listener of any one host, which writes to the app's deployments topic; every host follows that.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::client::{AdminArg, Client};
+use super::{Failure, Format, talk};
+use crate::admin::deployments::{COMPONENT_BYTES_MAX, Changed, Rollback, View, content_digest};
+use crate::event::Digest;
+
+/// How long a deployment may take: a language runtime takes a minute to compile where little else does.
+const DEPLOY_WITHIN: Duration = Duration::from_secs(180);
+
+/// Have every host handle its next batch with this component
+///
+/// The component is compiled, linked and instantiated before anything is changed, and nothing that reaches more than the active
+/// version is taken unasked. The swap needs no restart: a batch that is open keeps the version that it began with.
+#[derive(Debug, Args)]
+pub(super) struct DeployArgs {
+    /// The function
+    #[arg(value_name = "FUNCTION", value_parser = name)]
+    function: String,
+    /// The component
+    #[arg(value_name = "FILE.wasm")]
+    file: PathBuf,
+    /// What is to be said of it
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    note: String,
+    /// Take it although it reaches more than the active version
+    #[arg(long)]
+    allow_wider: bool,
+    /// Go through every step and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// How it is printed
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+    #[command(flatten)]
+    admin: AdminArg,
+}
+
+/// Have every host go back to a version that was active before
+#[derive(Debug, Args)]
+pub(super) struct RollbackArgs {
+    /// The function
+    #[arg(value_name = "FUNCTION", value_parser = name)]
+    function: String,
+    /// The version, by the first digits of its digest; the one that was active before when left out
+    #[arg(value_name = "DIGEST")]
+    version: Option<String>,
+    /// How it is printed
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+    #[command(flatten)]
+    admin: AdminArg,
+}
+
+/// Print what was deployed of a function, the version last made active first
+#[derive(Debug, Args)]
+pub(super) struct VersionsArgs {
+    /// The function
+    #[arg(value_name = "FUNCTION", value_parser = name)]
+    function: String,
+    /// How it is printed
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+    #[command(flatten)]
+    admin: AdminArg,
+}
+
+/// Forget what was deployed of a function: every host runs the app's own component again
+#[derive(Debug, Args)]
+pub(super) struct RemoveArgs {
+    /// The function
+    #[arg(value_name = "FUNCTION", value_parser = name)]
+    function: String,
+    /// How it is printed
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+    #[command(flatten)]
+    admin: AdminArg,
+}
+
+/// A name that can stand in a path.
+fn name(text: &str) -> Result<String, String> {
+    match crate::app::manifest::is_name(text) {
+        true => Ok(text.to_owned()),
+        false => Err(format!("a function's name is {}", crate::app::manifest::NAME_RULE)),
+    }
+}
+
+/// Deploys.
+pub(super) fn deploy(args: &DeployArgs, out: &mut dyn Write) -> Result<(), Failure> {
+    let client = Client::patient(&args.admin, DEPLOY_WITHIN)?;
+    let wasm = read(&args.file)?;
+    let digest = Digest::of(&wasm);
+    talk(&format!(
+        "{} is {}, {} bytes; the host compiles and checks it",
+        args.file.display(),
+        digest.short(),
+        wasm.len()
+    ));
+    let flag = |set: bool| if set { "true" } else { "false" };
+    let asked =
+        [("note", args.note.as_str()), ("allow-wider", flag(args.allow_wider)), ("dry-run", flag(args.dry_run))];
+    let headers = [("content-type", "application/wasm"), ("content-digest", &content_digest(digest))];
+    let path = format!("/functions/{}/versions", args.function);
+    let changed: Changed = client.upload(&path, &asked, &headers, &wasm)?.good()?;
+    print(&changed, args.format, out)
+}
+
+fn read(file: &std::path::Path) -> Result<Vec<u8>, Failure> {
+    let of_file =
+        |error| Failure::fault(anyhow::Error::from(error).context(format!("{} cannot be read", file.display())));
+    let bytes = std::fs::metadata(file).map_err(of_file)?.len();
+    if usize::try_from(bytes).map_or(true, |bytes| bytes > COMPONENT_BYTES_MAX) {
+        let error = anyhow::anyhow!("{} has {bytes} bytes, and {COMPONENT_BYTES_MAX} are the most", file.display());
+        return Err(Failure::fault(error).hint("leave debug data out: [profile.release] strip = true"));
+    }
+    std::fs::read(file).map_err(of_file)
+}
+
+/// Rolls back.
+pub(super) fn rollback(args: &RollbackArgs, out: &mut dyn Write) -> Result<(), Failure> {
+    let asked = serde_json::to_string(&Rollback { version: args.version.clone() }).map_err(Failure::internal)?;
+    let path = format!("/functions/{}/rollback", args.function);
+    let changed: Changed = Client::new(&args.admin)?.post(&path, &asked)?.good()?;
+    print(&changed, args.format, out)
+}
+
+/// Forgets.
+pub(super) fn remove(args: &RemoveArgs, out: &mut dyn Write) -> Result<(), Failure> {
+    let changed: Changed =
+        Client::new(&args.admin)?.delete(&format!("/functions/{}/versions", args.function))?.good()?;
+    print(&changed, args.format, out)
+}
+
+/// Lists.
+pub(super) fn versions(args: &VersionsArgs, out: &mut dyn Write) -> Result<(), Failure> {
+    let view: View = Client::new(&args.admin)?.get(&format!("/functions/{}/versions", args.function), &[])?.good()?;
+    match args.format {
+        Format::Json => Ok(writeln!(out, "{}", serde_json::to_string_pretty(&view).map_err(Failure::internal)?)?),
+        Format::Text => Ok(write!(out, "{}", listed(&view))?),
+    }
+}
+
+fn print(changed: &Changed, format: Format, out: &mut dyn Write) -> Result<(), Failure> {
+    match format {
+        Format::Json => Ok(writeln!(out, "{}", serde_json::to_string_pretty(changed).map_err(Failure::internal)?)?),
+        Format::Text => Ok(write!(out, "{}", told(changed))?),
+    }
+}
+
+fn told(changed: &Changed) -> String {
+    let named = |digest: Option<Digest>| digest.map_or_else(|| "the app's own component".to_owned(), |d| d.short());
+    let Changed { function, number, was, active, wider, narrower } = changed;
+    let mut text = String::new();
+    for (what, grants) in [("now reaches", wider), ("no longer reaches", narrower)] {
+        if !grants.is_empty() {
+            text.push_str(&format!("it {what} {}\n", grants.join(", ")));
+        }
+    }
+    text.push_str(&match number {
+        Some(number) => format!("deployment {number}: {function} {} -> {}\n", named(*was), named(*active)),
+        None => format!("nothing is in the way of {function} {} -> {}\n", named(*was), named(*active)),
+    });
+    text
+}
+
+fn listed(view: &View) -> String {
+    let active = view.active.map_or_else(|| "none".to_owned(), |digest| digest.short());
+    if view.versions.is_empty() {
+        return format!("{}: {active} runs, as the app came with it; nothing was deployed\n", view.function);
+    }
+    let mut text = format!("{}: {active} runs on this host\n\n", view.function);
+    text.push_str("  VERSION  DEPLOYED                       BYTES  NOTE\n");
+    for version in &view.versions {
+        let mark = if version.active { '*' } else { ' ' };
+        let failed = version.failed.as_ref().map(|why| format!("failed: {why}"));
+        let note = [failed.unwrap_or_default(), version.note.clone()];
+        let note: Vec<&str> = note.iter().map(String::as_str).filter(|part| !part.is_empty()).collect();
+        let line =
+            format!("{mark} {}  {:<24} {:>11}  {}", version.digest.short(), version.at, version.bytes, note.join("; "));
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}

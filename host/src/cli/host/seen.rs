@@ -1,0 +1,55 @@
+//! What a host says of deployments as it follows them: in its status and in the log.
+
+use std::sync::{Arc, Mutex};
+
+use crate::admin::status::Status;
+use crate::broker::lock;
+use crate::deploy::book::{Deployment, Number};
+use crate::deploy::follow::Witness;
+use crate::deploy::trial::Blame;
+use crate::event::Digest;
+
+/// Shows it.
+pub(super) struct Seen {
+    status: Arc<Status>,
+    /// What was said last, so that it is said once.
+    said: Mutex<Option<String>>,
+}
+
+impl Seen {
+    pub(super) fn new(status: Arc<Status>) -> Self {
+        Self { status, said: Mutex::default() }
+    }
+}
+
+impl Witness for Seen {
+    fn activated(&self, function: &str, version: Digest, deployment: &Deployment) {
+        tracing::info!(function, version = version.short(), deployment = deployment.number, "handles the next batch");
+        self.status.set_version(function, version);
+    }
+
+    fn failed(&self, blame: &Blame, active: Option<Digest>, number: Option<Number>) {
+        let Blame { function, version, reason } = blame;
+        let (version, back_to) = (version.short(), active.map(|digest| digest.short()));
+        tracing::error!(
+            target: "audit", what = "take back", function, version, back_to, reason, deployment = number,
+            "a new version failed where the one before it did not; no event was lost to it",
+        );
+        if let Some(active) = active {
+            self.status.set_version(function, active);
+        }
+    }
+
+    fn reached(&self, number: Number, held_up: Option<String>) {
+        let mut said = lock(&self.said);
+        if *said != held_up {
+            if let Some(why) = &held_up {
+                tracing::error!(why, reached = number, "what is deployed cannot be run here; trying again");
+            } else {
+                tracing::info!(reached = number, "all that is deployed runs here");
+            }
+            said.clone_from(&held_up);
+        }
+        self.status.set_deployments(number, held_up);
+    }
+}

@@ -1,0 +1,405 @@
+//! The book of deployments: what each function's versions are, and what every change of that writes. Pure.
+//!
+//! A [`Deployment`] is all there is to say of one function, so the newest of each function is the whole book. Each change makes
+//! the next one, with the next number: numbers are of the app, and go up by one. A function keeps the [`VERSIONS_MAX`] versions
+//! that were active last, for rollbacks; modules that no function keeps are to be dropped.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::event::{Digest, Offset};
+
+/// How many versions of a function can be rolled back to, the active one included.
+pub const VERSIONS_MAX: usize = 8;
+
+/// Counts the changes of an app's deployments. 0 is before the first.
+pub type Number = u64;
+
+/// Which version of a function is active, and which others there are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deployment {
+    /// Which change this was.
+    pub number: Number,
+    /// The function's name.
+    pub function: String,
+    /// The active version; `None` is the component that the app came with.
+    pub active: Option<Digest>,
+    /// Those that are kept, the one last made active first.
+    pub versions: Vec<Deployed>,
+}
+
+/// One version that was deployed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deployed {
+    /// Its digest.
+    pub digest: Digest,
+    /// The change that brought it; 0 when the app came with it.
+    pub number: Number,
+    /// Where its bytes are.
+    pub module: Module,
+    /// What the one who deployed it said.
+    pub note: String,
+    /// When it was deployed, in milliseconds since the Unix epoch.
+    pub at_ms: u64,
+    /// Why it is not to be used any more.
+    pub failed: Option<String>,
+}
+
+/// Where the bytes of a component are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Module {
+    /// How many bytes.
+    pub bytes: u64,
+    /// The offset of its first chunk.
+    pub first: Offset,
+}
+
+/// Everything that was deployed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Book {
+    number: Number,
+    functions: BTreeMap<String, Deployment>,
+}
+
+/// What is to be written for a change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// The function's new deployment.
+    pub deployment: Deployment,
+    /// Modules that nothing leads to any more, each with its number of bytes.
+    pub dropped: BTreeMap<Digest, u64>,
+}
+
+/// A component that is to become a version.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    /// Its digest.
+    pub digest: Digest,
+    /// How many bytes.
+    pub bytes: u64,
+    /// What the one who deploys it says.
+    pub note: String,
+}
+
+/// Why there is no change.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// It is what runs.
+    #[error("{} is active already", .0.short())]
+    Active(Digest),
+    /// It is known to have failed.
+    #[error("{} is known to have failed", .0.short())]
+    Failed(Digest),
+    /// There is none.
+    #[error("no version of `{0}` was deployed")]
+    NeverDeployed(String),
+    /// There is none but the active one that did not fail.
+    #[error("`{0}` has no other version to go back to")]
+    NothingBefore(String),
+    /// It is none of those that are kept.
+    #[error("`{function}` has no version {digest}")]
+    UnknownVersion {
+        /// The function.
+        function: String,
+        /// What was asked for.
+        digest: String,
+    },
+    /// The first digits of more than one.
+    #[error("`{function}` has more than one version that begins with {digest}")]
+    Ambiguous {
+        /// The function.
+        function: String,
+        /// What was asked for.
+        digest: String,
+    },
+}
+
+impl Book {
+    /// The number of the newest change.
+    pub fn number(&self) -> Number {
+        self.number
+    }
+
+    /// A function's deployment, if there ever was one.
+    pub fn function(&self, name: &str) -> Option<&Deployment> {
+        self.functions.get(name)
+    }
+
+    /// The newest deployment of each function.
+    pub fn functions(&self) -> impl Iterator<Item = &Deployment> {
+        self.functions.values()
+    }
+
+    /// Takes over what was written. An older one than is known changes nothing.
+    pub fn enter(&mut self, deployment: Deployment) {
+        self.number = self.number.max(deployment.number);
+        if self.functions.get(&deployment.function).is_none_or(|known| known.number < deployment.number) {
+            self.functions.insert(deployment.function.clone(), deployment);
+        }
+    }
+
+    /// Where a module is, if any function keeps it.
+    pub fn module(&self, digest: Digest) -> Option<Module> {
+        self.functions.values().flat_map(|d| &d.versions).find(|v| v.digest == digest).map(|v| v.module)
+    }
+
+    /// Makes `candidate` the active version. `module` is where its bytes are or will be. When nothing was deployed before, `own` is
+    /// kept beneath it: the component that ran until now, to go back to.
+    ///
+    /// # Errors
+    /// [`Refusal::Active`].
+    pub fn deploy(
+        &self,
+        function: &str,
+        candidate: Candidate,
+        module: Module,
+        own: Option<(Candidate, Module)>,
+        at_ms: u64,
+    ) -> Result<Change, Refusal> {
+        let known = self.functions.get(function);
+        let active = known.and_then(|known| known.active).or_else(|| Some(own.as_ref()?.0.digest));
+        if active == Some(candidate.digest) {
+            return Err(Refusal::Active(candidate.digest));
+        }
+        let entry = |Candidate { digest, note, .. }, number, module| Deployed {
+            digest,
+            number,
+            module,
+            note,
+            at_ms,
+            failed: None,
+        };
+        let digest = candidate.digest;
+        let before = match (known.filter(|known| known.active.is_some()), own) {
+            (Some(known), _) => known.versions.clone(),
+            (None, own) => own.map(|(own, module)| entry(own, 0, module)).into_iter().collect(),
+        };
+        let mut versions = vec![entry(candidate, self.number + 1, module)];
+        versions.extend(before.into_iter().filter(|version| version.digest != digest));
+        Ok(self.change(function, Some(digest), versions))
+    }
+
+    /// Makes an older version active again: the one whose digest begins with `digest`, or else the one that was active last and did
+    /// not fail.
+    ///
+    /// # Errors
+    /// Any [`Refusal`].
+    pub fn rollback(&self, function: &str, digest: Option<&str>) -> Result<Change, Refusal> {
+        let (known, active) = self.active(function)?;
+        let target = match digest {
+            Some(digits) => {
+                let digits = digits.strip_prefix("sha256:").unwrap_or(digits).to_ascii_lowercase();
+                let mut all =
+                    known.versions.iter().filter(|v| v.digest.hex().starts_with(&digits) && !digits.is_empty());
+                let (first, second) = (all.next(), all.next());
+                let (function, digest) = (function.to_owned(), digits.clone());
+                match (first, second) {
+                    (Some(version), None) => version,
+                    (None, _) => return Err(Refusal::UnknownVersion { function, digest }),
+                    (Some(_), Some(_)) => return Err(Refusal::Ambiguous { function, digest }),
+                }
+            }
+            None => self.before(known, active).ok_or_else(|| Refusal::NothingBefore(function.to_owned()))?,
+        };
+        if target.digest == active {
+            return Err(Refusal::Active(active));
+        }
+        let target = Deployed { failed: None, ..target.clone() };
+        Ok(self.change(function, Some(target.digest), front(target, &known.versions)))
+    }
+
+    /// Marks a version as failed. If it is the active one, the one before it is active again.
+    ///
+    /// # Errors
+    /// [`Refusal::UnknownVersion`], [`Refusal::Failed`] when that is known, [`Refusal::NothingBefore`] when there is nothing to go back
+    /// to.
+    pub fn fail(&self, function: &str, digest: Digest, reason: &str) -> Result<Change, Refusal> {
+        let (known, active) = self.active(function)?;
+        let unknown = || Refusal::UnknownVersion { function: function.to_owned(), digest: digest.to_string() };
+        let failed = known.versions.iter().find(|version| version.digest == digest).ok_or_else(unknown)?;
+        if failed.failed.is_some() {
+            return Err(Refusal::Failed(digest));
+        }
+        let failed = Deployed { failed: Some(reason.to_owned()), ..failed.clone() };
+        let marked = known.versions.iter().map(|v| if v.digest == digest { failed.clone() } else { v.clone() });
+        let marked: Vec<Deployed> = marked.collect();
+        if active != digest {
+            return Ok(self.change(function, Some(active), marked));
+        }
+        let before = self.before(known, active).ok_or_else(|| Refusal::NothingBefore(function.to_owned()))?;
+        Ok(self.change(function, Some(before.digest), front(before.clone(), &marked)))
+    }
+
+    /// Forgets every version: what the app came with is active again.
+    ///
+    /// # Errors
+    /// [`Refusal::NeverDeployed`].
+    pub fn remove(&self, function: &str) -> Result<Change, Refusal> {
+        self.active(function)?;
+        Ok(self.change(function, None, Vec::new()))
+    }
+
+    fn active(&self, function: &str) -> Result<(&Deployment, Digest), Refusal> {
+        let known = self.functions.get(function).and_then(|known| Some((known, known.active?)));
+        known.ok_or_else(|| Refusal::NeverDeployed(function.to_owned()))
+    }
+
+    /// The version to go back to from `active`.
+    fn before<'a>(&self, known: &'a Deployment, active: Digest) -> Option<&'a Deployed> {
+        known.versions.iter().find(|version| version.digest != active && version.failed.is_none())
+    }
+
+    fn change(&self, function: &str, active: Option<Digest>, mut versions: Vec<Deployed>) -> Change {
+        versions.truncate(VERSIONS_MAX);
+        let deployment = Deployment { number: self.number + 1, function: function.to_owned(), active, versions };
+        let mut after = self.clone();
+        after.enter(deployment.clone());
+        let kept: BTreeSet<Digest> = after.functions.values().flat_map(|d| &d.versions).map(|v| v.digest).collect();
+        let before = self.functions.get(function).into_iter().flat_map(|d| &d.versions);
+        let dropped = before.filter(|v| !kept.contains(&v.digest)).map(|v| (v.digest, v.module.bytes)).collect();
+        Change { deployment, dropped }
+    }
+}
+
+/// `versions` with `first` in front.
+fn front(first: Deployed, versions: &[Deployed]) -> Vec<Deployed> {
+    let others = versions.iter().filter(|version| version.digest != first.digest).cloned();
+    std::iter::once(first.clone()).chain(others).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn candidate(byte: u8) -> Candidate {
+        Candidate { digest: Digest([byte; 32]), bytes: u64::from(byte), note: format!("note {byte}") }
+    }
+
+    fn module(byte: u8) -> Module {
+        Module { bytes: u64::from(byte), first: Offset::from(byte) }
+    }
+
+    /// A book in which `bytes` were deployed one after the other, over the component 0 that the app came with.
+    fn book(bytes: &[u8]) -> Book {
+        let mut book = Book::default();
+        for byte in bytes {
+            let own = Some((candidate(0), module(0)));
+            let change = book.deploy("f", candidate(*byte), module(*byte), own, 1).unwrap();
+            book.enter(change.deployment);
+        }
+        book
+    }
+
+    fn digests(deployment: &Deployment) -> Vec<u8> {
+        deployment.versions.iter().map(|version| version.digest.0[0]).collect()
+    }
+
+    fn active(book: &Book) -> Option<u8> {
+        book.function("f").and_then(|deployment| deployment.active).map(|digest| digest.0[0])
+    }
+
+    #[test]
+    fn the_first_deployment_keeps_what_ran_before_it() {
+        let book = book(&[1]);
+        assert_eq!((book.number(), active(&book)), (1, Some(1)));
+        assert_eq!(digests(book.function("f").unwrap()), [1, 0]);
+        assert_eq!(book.rollback("f", None).unwrap().deployment.active, Some(Digest([0; 32])));
+    }
+
+    #[test]
+    fn what_is_active_is_not_deployed_again() {
+        let book = book(&[1]);
+        assert_eq!(book.deploy("f", candidate(1), module(1), None, 1), Err(Refusal::Active(Digest([1; 32]))));
+        let own = Some((candidate(0), module(0)));
+        let first = Book::default().deploy("f", candidate(0), module(0), own, 1);
+        assert_eq!(first, Err(Refusal::Active(Digest([0; 32]))));
+    }
+
+    #[test]
+    fn a_rollback_goes_to_the_version_that_was_active_before_and_back_again() {
+        let mut book = book(&[1, 2, 3]);
+        book.enter(book.rollback("f", None).unwrap().deployment);
+        assert_eq!((active(&book), digests(book.function("f").unwrap())), (Some(2), vec![2, 3, 1, 0]));
+        book.enter(book.rollback("f", None).unwrap().deployment);
+        assert_eq!(active(&book), Some(3));
+    }
+
+    #[test]
+    fn a_rollback_goes_to_the_version_that_is_named_by_its_first_digits() {
+        let book = book(&[1, 0x12]);
+        let to = |digits: &str| book.rollback("f", Some(digits)).map(|change| change.deployment.active.unwrap().0[0]);
+        assert_eq!(to("0101"), Ok(1));
+        assert_eq!(to("sha256:00"), Ok(0));
+        assert_eq!(to("0"), Err(Refusal::Ambiguous { function: "f".into(), digest: "0".into() }));
+        assert_eq!(to("ff"), Err(Refusal::UnknownVersion { function: "f".into(), digest: "ff".into() }));
+        assert_eq!(to(""), Err(Refusal::UnknownVersion { function: "f".into(), digest: String::new() }));
+        assert_eq!(to("12"), Err(Refusal::Active(Digest([0x12; 32]))));
+    }
+
+    #[test]
+    fn a_version_that_failed_is_left_and_not_gone_back_to() {
+        let mut book = book(&[1, 2]);
+        book.enter(book.fail("f", Digest([2; 32]), "it traps").unwrap().deployment);
+        assert_eq!(active(&book), Some(1));
+        let failed = book.function("f").unwrap().versions[1].failed.clone();
+        assert_eq!(failed.as_deref(), Some("it traps"));
+        assert_eq!(book.fail("f", Digest([2; 32]), "again"), Err(Refusal::Failed(Digest([2; 32]))));
+        book.enter(book.fail("f", Digest([1; 32]), "so does this").unwrap().deployment);
+        assert_eq!(active(&book), Some(0));
+        assert_eq!(book.rollback("f", None), Err(Refusal::NothingBefore("f".into())));
+        assert_eq!(book.rollback("f", Some("02")).unwrap().deployment.versions[0].failed, None, "somebody insists");
+    }
+
+    #[test]
+    fn only_a_deployment_brings_a_version_and_no_rollback_does() {
+        let mut book = book(&[1, 2]);
+        let brought = |book: &Book| {
+            let deployment = book.function("f").unwrap();
+            deployment.versions[0].number == deployment.number
+        };
+        assert!(brought(&book));
+        book.enter(book.rollback("f", None).unwrap().deployment);
+        assert!(!brought(&book));
+    }
+
+    #[test]
+    fn a_function_that_was_removed_runs_what_the_app_came_with() {
+        let mut book = book(&[1, 2]);
+        let change = book.remove("f").unwrap();
+        assert_eq!(change.dropped.keys().map(|digest| digest.0[0]).collect::<Vec<_>>(), [0, 1, 2]);
+        book.enter(change.deployment);
+        assert_eq!((active(&book), book.number()), (None, 3));
+        assert_eq!(book.remove("f"), Err(Refusal::NeverDeployed("f".into())));
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_happens_every_version_that_is_kept_has_its_module_and_numbers_go_up(
+            steps in prop::collection::vec((0_u8..4, 0_u8..2, 1_u8..20), 0..60),
+        ) {
+            let (mut book, mut stored) = (Book::default(), BTreeSet::new());
+            for (what, function, byte) in steps {
+                let function = ["f", "g"][usize::from(function)];
+                let change = match what {
+                    0 | 1 => book.deploy(function, candidate(byte), module(byte), Some((candidate(0), module(0))), 1),
+                    2 => book.rollback(function, None),
+                    _ => book.fail(function, Digest([byte; 32]), "why"),
+                };
+                let Ok(change) = change else { continue };
+                prop_assert_eq!(change.deployment.number, book.number() + 1);
+                stored.extend(change.deployment.versions.iter().map(|version| version.digest));
+                for dropped in change.dropped.keys() {
+                    prop_assert!(stored.remove(dropped), "{} was dropped twice", dropped);
+                }
+                book.enter(change.deployment);
+                let kept: BTreeSet<Digest> =
+                    book.functions().flat_map(|d| &d.versions).map(|version| version.digest).collect();
+                prop_assert_eq!(&kept, &stored);
+                for deployment in book.functions() {
+                    prop_assert!(deployment.versions.len() <= VERSIONS_MAX);
+                    prop_assert_eq!(deployment.versions.first().map(|version| version.digest), deployment.active);
+                }
+            }
+        }
+    }
+}

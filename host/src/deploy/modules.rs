@@ -1,0 +1,65 @@
+//! The bytes of deployed components on disk, so that a restart needs none of them from the broker.
+//!
+//! A file a module, named by its digest, which is checked with every read. Whatever goes wrong here costs the file, with a warning:
+//! the topic has the bytes.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use crate::event::Digest;
+
+/// What the names of files end with.
+const EXTENSION: &str = "wasm";
+
+/// A folder of modules.
+#[derive(Clone, Debug)]
+pub struct Modules(PathBuf);
+
+impl Modules {
+    /// The modules in `folder`, which is made with the first of them.
+    pub fn new(folder: PathBuf) -> Self {
+        Self(folder)
+    }
+
+    /// Where a module is.
+    pub fn path(&self, digest: Digest) -> PathBuf {
+        self.0.join(digest.hex()).with_extension(EXTENSION)
+    }
+
+    /// Whether a module is there, whole.
+    pub fn has(&self, digest: Digest) -> bool {
+        fs::read(self.path(digest)).is_ok_and(|wasm| Digest::of(&wasm) == digest)
+    }
+
+    /// Keeps a module.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn put(&self, digest: Digest, wasm: &[u8]) -> io::Result<PathBuf> {
+        match fs::create_dir(&self.0) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+        let mut file = tempfile::NamedTempFile::new_in(&self.0)?;
+        file.write_all(wasm)?;
+        let path = self.path(digest);
+        // Appears whole or not at all.
+        file.persist(&path)?;
+        Ok(path)
+    }
+
+    /// Removes all modules but these.
+    pub fn keep(&self, digests: &BTreeSet<Digest>) {
+        let Ok(entries) = fs::read_dir(&self.0) else { return };
+        let names: BTreeSet<PathBuf> = digests.iter().map(|digest| self.path(*digest)).collect();
+        let is_module = |path: &Path| path.extension().is_some_and(|extension| extension == EXTENSION);
+        for path in entries.flatten().map(|entry| entry.path()) {
+            if is_module(&path) && !names.contains(&path) {
+                // The next time will do.
+                fs::remove_file(path).ok();
+            }
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! Versions deployed to running hosts: every host follows, a restart keeps them, and what is refused changes nothing.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use fnhost::event::Digest;
+use serde_json::Value;
+
+use super::hosts::{Host, agent};
+use super::orders::{order, place};
+use super::world::{FNHOST, World, bounded, fnhost, fulfilment};
+use crate::guests::guest;
+use crate::kafka::eventually;
+
+/// A component that does what another one does, and is another one: with a custom section more.
+fn rebuilt(folder: &Path, of: &Path, name: &str) -> (PathBuf, Digest) {
+    let mut wasm = std::fs::read(of).unwrap();
+    let content = [&[name.len() as u8], name.as_bytes(), b"built again"].concat();
+    wasm.extend([0, content.len() as u8]);
+    wasm.extend(content);
+    let file = folder.join(name).with_extension("wasm");
+    std::fs::write(&file, &wasm).unwrap();
+    (file, Digest::of(&wasm))
+}
+
+fn inventory() -> PathBuf {
+    fulfilment().join("build/inventory.wasm")
+}
+
+/// The version of inventory that a host runs.
+fn active(host: &Host) -> String {
+    let functions: Value = serde_json::from_str(&host.admin("/functions").1).unwrap();
+    let all = functions["functions"].as_array().unwrap();
+    all.iter().find(|f| f["function"] == "inventory").unwrap()["version"].as_str().unwrap().to_owned()
+}
+
+fn runs(host: &Host, digest: Digest) {
+    eventually("a host runs what was deployed", || (active(host) == digest.to_string()).then_some(()));
+}
+
+/// A verb about inventory that must work, and what it prints.
+fn told(host: &Host, verb: &[&str]) -> String {
+    let (code, out, err) = fnhost(&[verb, &["--admin", &host.admin]].concat());
+    assert_eq!(code, 0, "{verb:?}: {out}{err}");
+    out
+}
+
+/// Which version confirmed an order, as the output's header says.
+fn confirmed_by(host: &Host) -> String {
+    let id = place(&host.http, &order(1));
+    let line = eventually("an order is confirmed", || {
+        let out = told(host, &["events", "tail", "order-confirmed", "--key", &id, "--format", "json"]);
+        out.lines().next().map(str::to_owned)
+    });
+    let event: Value = serde_json::from_str(&line).unwrap();
+    let headers = event["headers"].as_array().unwrap();
+    let version = headers.iter().find(|header| header["name"] == "fnhost-version").unwrap();
+    version["value"].as_str().unwrap().to_owned()
+}
+
+fn restarted(host: Host, start: impl Fn() -> Host) -> Host {
+    host.kill();
+    start().ready()
+}
+
+/// Deploys, rolls back and removes on `host`, which is started again by `start`.
+fn deploys(host: Host, start: impl Fn() -> Host) -> Host {
+    let folder = tempfile::tempdir().unwrap();
+    let own = Digest::of(&std::fs::read(inventory()).unwrap());
+    let (second, second_digest) = rebuilt(folder.path(), &inventory(), "second");
+    let (third, third_digest) = rebuilt(folder.path(), &inventory(), "third");
+    let out = told(&host, &["versions", "inventory"]);
+    assert_eq!(out, format!("inventory: {} runs, as the app came with it; nothing was deployed\n", own.short()));
+
+    let out = told(&host, &["deploy", "inventory", second.to_str().unwrap(), "--dry-run"]);
+    let change = format!("{} -> {}\n", own.short(), second_digest.short());
+    assert_eq!(out, format!("nothing is in the way of inventory {change}"));
+    assert_eq!(active(&host), own.to_string());
+
+    let out = told(&host, &["deploy", "inventory", second.to_str().unwrap(), "--note", "it is faster"]);
+    assert_eq!(out, format!("deployment 1: inventory {change}"));
+    runs(&host, second_digest);
+    assert_eq!(confirmed_by(&host), second_digest.to_string());
+
+    told(&host, &["deploy", "inventory", third.to_str().unwrap()]);
+    runs(&host, third_digest);
+    let host = restarted(host, start);
+    runs(&host, third_digest);
+    assert_eq!(confirmed_by(&host), third_digest.to_string());
+
+    let out = told(&host, &["rollback", "inventory"]);
+    let change = format!("{} -> {}\n", third_digest.short(), second_digest.short());
+    assert_eq!(out, format!("deployment 3: inventory {change}"));
+    runs(&host, second_digest);
+    told(&host, &["rollback", "inventory", &own.short()]);
+    runs(&host, own);
+    let out = told(&host, &["versions", "inventory"]);
+    let listed: Vec<&str> = out.lines().skip(3).map(|line| line.get(..9).unwrap()).collect();
+    let mark = |mark: &str, digest: Digest| format!("{mark} {}", digest.short());
+    assert_eq!(listed, [mark("*", own), mark(" ", second_digest), mark(" ", third_digest)], "{out}");
+    assert!(out.contains("it is faster") && out.contains("the app came with it"), "{out}");
+
+    told(&host, &["remove", "inventory"]);
+    runs(&host, own);
+    assert!(told(&host, &["versions", "inventory"]).ends_with("nothing was deployed\n"));
+    host
+}
+
+#[test]
+fn what_is_deployed_to_one_host_on_kafka_runs_on_all_of_them_and_after_a_restart() {
+    let Some(world) = World::new() else { return };
+    let host = deploys(Host::start(&world, &[]).ready(), || Host::start(&world, &[]));
+
+    let folder = tempfile::tempdir().unwrap();
+    let other = Host::start(&world, &[]).ready();
+    let (file, digest) = rebuilt(folder.path(), &inventory(), "fourth");
+    told(&other, &["deploy", "inventory", file.to_str().unwrap()]);
+    runs(&host, digest);
+    runs(&other, digest);
+    host.kill();
+    let third = Host::start(&world, &[]).ready();
+    runs(&third, digest);
+    assert_eq!(confirmed_by(&third), digest.to_string());
+}
+
+#[test]
+fn what_is_deployed_on_the_embedded_broker_runs_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("broker.redb");
+    let broker = ["--embedded", file.to_str().unwrap()];
+    let start = || Host::start_over(&fulfilment(), &broker, "127.0.0.1:0", &["--apply-topics"]);
+    deploys(start().ready(), start);
+}
+
+#[test]
+fn what_is_refused_says_why_and_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (broker, token) = (folder.path().join("broker.redb"), folder.path().join("token"));
+    std::fs::write(&token, "0123456789abcdef-token\n").unwrap();
+    let more = ["--apply-topics", "--admin-token-file", token.to_str().unwrap()];
+    let broker = ["--embedded", broker.to_str().unwrap()];
+    let host = Host::start_over(&fulfilment(), &broker, "127.0.0.1:0", &more).ready();
+    let own = Digest::of(&std::fs::read(inventory()).unwrap());
+
+    let wrong = folder.path().join("wrong");
+    std::fs::write(&wrong, "0123456789abcdef-other\n").unwrap();
+    let refused = |token: Option<&Path>, arguments: &[&str]| {
+        let mut command = Command::new(FNHOST);
+        command.args(arguments).args(["--admin", &host.admin]);
+        if let Some(token) = token {
+            command.arg("--admin-token-file").arg(token);
+        }
+        let output = bounded("0", || command.output().unwrap());
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {said}");
+        assert!(output.stdout.is_empty());
+        let said = said.lines().filter(|line| !line.contains("the host compiles and checks it"));
+        said.collect::<Vec<_>>().join("\n").replace(&folder.path().display().to_string(), "FOLDER")
+    };
+    let good = |arguments: &[&str]| refused(Some(&token), arguments);
+    let file = |name: &str, bytes: &[u8]| {
+        let file = folder.path().join(name);
+        std::fs::write(&file, bytes).unwrap();
+        file.display().to_string()
+    };
+    let (second, _) = rebuilt(folder.path(), &inventory(), "second");
+    let second = second.display().to_string();
+
+    insta::assert_snapshot!(refused(None, &["deploy", "inventory", &second]), @r#"
+    error: this host asks for a token
+
+    hint: send it as `Authorization: Bearer TOKEN`; fnhost does with --admin-token-file FILE, or FNHOST_ADMIN_TOKEN
+    "#);
+    insta::assert_snapshot!(refused(Some(&wrong), &["deploy", "inventory", &second]), @r#"
+    error: the token is another one
+
+    hint: send it as `Authorization: Bearer TOKEN`; fnhost does with --admin-token-file FILE, or FNHOST_ADMIN_TOKEN
+    "#);
+    insta::assert_snapshot!(good(&["deploy", "inventry", &second]), @r#"
+    error: the app has no such function
+
+    hint: did you mean `inventory`?
+    "#);
+    insta::assert_snapshot!(good(&["deploy", "inventory", "nowhere.wasm"]), @r#"
+    error: nowhere.wasm cannot be read
+      caused by: No such file or directory (os error 2)
+    "#);
+    insta::assert_snapshot!(good(&["deploy", "inventory", &file("none.wasm", b"this is none")]), @r#"
+    error: the component cannot be deployed
+
+    hint: it is no WebAssembly; build it as a component: cargo build --release --target wasm32-wasip2
+    "#);
+    let other = r#"(component (instance $i) (export "fnhost:function/handler@0.2.0" (instance $i)))"#;
+    let other = file("other.wasm", &wat::parse_str(other).unwrap());
+    insta::assert_snapshot!(good(&["deploy", "inventory", &other]), @r#"
+    error: the component cannot be deployed
+
+    hint: it does not export fnhost:function/handler@0.1.0, but fnhost:function/handler@0.2.0; build it against wit/function.wit of this host, or with its fnhost-sdk
+    "#);
+    let large = folder.path().join("large.wasm");
+    std::fs::File::create(&large).unwrap().set_len((64 << 20) + 1).unwrap();
+    insta::assert_snapshot!(good(&["deploy", "inventory", large.to_str().unwrap()]), @r#"
+    error: FOLDER/large.wasm has 67108865 bytes, and 67108864 are the most
+
+    hint: leave debug data out: [profile.release] strip = true
+    "#);
+    let wide = guest("guest");
+    insta::assert_snapshot!(good(&["deploy", "inventory", wide.to_str().unwrap()]), @r#"
+    error: the component reaches more than the active version
+
+    hint: it imports wasi:clocks/monotonic-clock, wasi:clocks/wall-clock, wasi:logging/logging, wasi:random/insecure-seed, wasi:random/random, and the active version does not; allow that if it is meant to (--allow-wider)
+    "#);
+    insta::assert_snapshot!(good(&["rollback", "inventory"]), @r#"
+    error: no version of `inventory` was deployed
+
+    hint: fnhost versions FUNCTION shows what there is
+    "#);
+    insta::assert_snapshot!(good(&["remove", "inventory"]), @r#"
+    error: no version of `inventory` was deployed
+
+    hint: fnhost versions FUNCTION shows what there is
+    "#);
+    let own_file = inventory().display().to_string();
+    insta::assert_snapshot!(good(&["deploy", "inventory", &own_file]).replace(&own.short(), "OWN"), @r#"
+    error: OWN is active already
+    "#);
+
+    let upload = |digest: Option<&str>| {
+        let url = format!("http://{}/functions/inventory/versions", host.admin);
+        let mut request = agent().post(url).header("authorization", "Bearer 0123456789abcdef-token");
+        if let Some(digest) = digest {
+            request = request.header("content-digest", digest);
+        }
+        let mut answer = request.send(std::fs::read(&second).unwrap().as_slice()).unwrap();
+        (answer.status().as_u16(), answer.body_mut().read_to_string().unwrap())
+    };
+    let (status, body) = upload(None);
+    assert!(status == 400 && body.contains("Content-Digest: sha-256="), "{status} {body}");
+    let (status, body) = upload(Some("sha-256=:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=:"));
+    assert!(status == 400 && body.contains("the body is not what it is said to be"), "{status} {body}");
+
+    let url = format!("http://{}/functions", host.admin);
+    let mut answer = agent().get(&url).header("authorization", "Bearer 0123456789abcdef-token").call().unwrap();
+    let functions = answer.body_mut().read_to_string().unwrap();
+    assert!(functions.contains(&own.to_string()), "{functions}");
+    assert!(functions.contains(r#""deployments":{"number":0}"#), "{functions}");
+    assert_eq!(agent().get(&url).call().unwrap().status().as_u16(), 401);
+    assert_eq!(host.admin("/readyz").0, 200, "health asks for no token");
+    let (_, log) = host.terminate();
+    assert!(log.lines().any(|line| line.contains("audit") && line.contains("inventory")), "{log}");
+    assert!(!log.contains("0123456789abcdef"), "{log}");
+}
+
+#[test]
+fn operators_are_not_served_to_other_machines_without_a_token() {
+    let folder = tempfile::tempdir().unwrap();
+    let broker = folder.path().join("broker.redb");
+    let broker = broker.to_str().unwrap();
+    let app = fulfilment();
+    let line = ["run", app.to_str().unwrap(), "--embedded", broker, "--admin", "0.0.0.0:0"];
+    let (code, out, err) = fnhost(&line);
+    assert_eq!((code, out.as_str()), (1, ""));
+    insta::assert_snapshot!(err, @r#"
+    error: operators would be served on 0.0.0.0:0 without a token
+
+    hint: openssl rand -hex 32 > admin.token, then --admin-token-file admin.token (or FNHOST_ADMIN_TOKEN); or serve this machine only: --admin 127.0.0.1:0
+    "#);
+}
