@@ -27,7 +27,7 @@ impl Asked {
             match argument.split_once('=') {
                 Some((key, value)) => *asked.number(key) = value.parse().unwrap(),
                 None if argument == "--bench" => is_bench = true,
-                None if ["throughput", "costs", "latency", "start"].contains(&argument.as_str()) => {
+                None if ["throughput", "costs", "latency", "start", "embedded"].contains(&argument.as_str()) => {
                     asked.parts.push(argument);
                 }
                 None => panic!("`{argument}` is no part: see the head of benches/order_path/main.rs"),
@@ -38,7 +38,17 @@ impl Asked {
 
     /// Whether a part is to be measured.
     pub(crate) fn wants(&self, part: &str) -> bool {
-        self.parts.is_empty() || self.parts.iter().any(|wanted| wanted == part)
+        self.parts.is_empty() || self.names(part)
+    }
+
+    /// Whether a part was asked for by its name.
+    pub(crate) fn names(&self, part: &str) -> bool {
+        self.parts.iter().any(|wanted| wanted == part)
+    }
+
+    /// Whether anything is to be measured on Kafka.
+    pub(crate) fn wants_kafka(&self) -> bool {
+        self.parts.is_empty() || self.parts.iter().any(|part| part != "embedded")
     }
 
     fn number(&mut self, key: &str) -> &mut usize {

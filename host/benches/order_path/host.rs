@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::app::{FNHOST, Stage};
+use crate::ground::Ground;
 use crate::kafka::{PATIENCE, eventually};
 use crate::measure::Pid;
 
@@ -21,7 +22,7 @@ pub(crate) struct Host {
 
 impl Host {
     /// Starts a host on free ports for the application under this name, with what it compiled kept in `cache`.
-    pub(crate) fn start(stage: &Stage, name: &str, cache: &Path) -> Self {
+    pub(crate) fn start(stage: &Stage, ground: &Ground<'_>, name: &str, cache: &Path) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let app = stage.copy(name, folder.path());
         let log = folder.path().join("log");
@@ -30,7 +31,8 @@ impl Host {
         let child = Command::new(FNHOST)
             .arg("run")
             .arg(app)
-            .args(["--brokers", &stage.kafka().brokers, "--http", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--cache"])
+            .args(ground.option())
+            .args(["--http", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--cache"])
             .arg(cache)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -47,8 +49,17 @@ impl Host {
     /// `host:port` of the public listener, once the host runs.
     pub(crate) fn http(&self) -> String {
         self.said("state restored, running");
+        self.address("http=")
+    }
+
+    /// `host:port` of the admin listener.
+    pub(crate) fn admin(&self) -> String {
+        self.address("admin=")
+    }
+
+    fn address(&self, of: &str) -> String {
         let banner = self.said("fnhost app=");
-        banner.split_once("http=").unwrap().1.split_whitespace().next().unwrap().to_owned()
+        banner.split_once(of).unwrap().1.split_whitespace().next().unwrap().to_owned()
     }
 
     /// Asks it to end, and waits until it has.

@@ -1,23 +1,20 @@
 //! Orders posted at a steady rate, timed from when each was due to when its customer was told that it is shipped.
 //!
 //! Nothing waits for an answer before the next order is due: an order that could only be sent late counts from when it
-//! was due, so a host that stalls cannot hide it.
+//! was due, so a host that stalls cannot hide it. How it is seen that an order is shipped is in `seen.rs`. After the run
+//! all notifications are read once more: each good order must have been shipped once, the others never.
 
 use std::collections::HashMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-
-use rdkafka::consumer::BaseConsumer;
-use rdkafka::message::Message as _;
 
 use crate::app::Stage;
 use crate::asked::Asked;
+use crate::ground::{Ground, On};
 use crate::host::{Host, listening};
-use crate::kafka::{Kafka, unique};
+use crate::kafka::unique;
 use crate::measure::{Moment, quantile};
-use crate::orders::{id, order};
-use crate::readers::reader;
+use crate::orders::{id, order, tells_of_shipping};
+use crate::seen::{Seen, by_asking, on_kafka};
 
 /// What does not count: connections, caches and the broker's compiler.
 const WARM_UP: Duration = Duration::from_secs(10);
@@ -27,22 +24,25 @@ const CLIENTS: usize = 32;
 const LAST: Duration = Duration::from_secs(15);
 
 /// Posts, and tells quantiles.
-pub(crate) fn latency(stage: &Stage, asked: &Asked) {
-    println!("\n## Latency: {} orders/s for {} s\n", asked.rate, asked.seconds);
+pub(crate) fn latency(stage: &Stage, on: On, asked: &Asked) {
+    println!("\n## Latency on {on:?}: {} orders/s for {} s\n", asked.rate, asked.seconds);
     let name = unique("bench");
     let (app, _) = stage.app(&name);
-    stage.lay_out(&app);
+    let ground = Ground::lay_out(stage, on, &app);
     let cache = tempfile::tempdir().unwrap();
-    let host = Host::start(stage, &name, cache.path());
+    let host = Host::start(stage, &ground, &name, cache.path());
     let http = host.http();
     listening(&http);
 
-    let seen = Seen::begin(stage.kafka());
+    let seen = Seen::begin(match on {
+        On::Kafka => on_kafka(stage.kafka()),
+        On::Embedded => by_asking(&host.admin()),
+    });
     let total = asked.rate * (asked.seconds + WARM_UP.as_secs() as usize);
     let gap = Duration::from_secs(1) / u32::try_from(asked.rate).unwrap();
     let begin = Instant::now() + Duration::from_millis(200);
     let due = |number: usize| begin + gap * u32::try_from(number).unwrap();
-    let (pid, java) = (host.pid(), stage.broker());
+    let (pid, broker) = (host.pid(), ground.pid());
     let (taken, span) = std::thread::scope(|scope| {
         let clients: Vec<_> = (0..CLIENTS)
             .map(|client| {
@@ -53,24 +53,28 @@ pub(crate) fn latency(stage: &Stage, asked: &Asked) {
             })
             .collect();
         sleep_until(begin + WARM_UP);
-        let warm = Moment::now(&pid, java.as_ref());
+        let warm = Moment::now(&pid, broker.as_ref());
         let taken: Vec<(usize, Instant)> = clients.into_iter().flat_map(|client| client.join().unwrap()).collect();
-        (taken, warm.until(&Moment::now(&pid, java.as_ref())))
+        (taken, warm.until(&Moment::now(&pid, broker.as_ref())))
     });
-    let seen = seen.end(total - total.div_ceil(1000));
+    let sight = seen.end(total - total.div_ceil(1000), LAST);
     let (resident, most) = (pid.mebibytes("VmRSS"), pid.mebibytes("VmHWM"));
     host.terminate();
-    stage.clear_state(&app);
+    each_is_shipped_once(&ground, total);
+    ground.clear();
 
     let counts = |number: usize| due(number) >= begin + WARM_UP;
-    let shipped = (0..total).filter(|n| counts(*n) && !n.is_multiple_of(1000));
-    let mut shipped: Vec<f64> = shipped.map(|n| millis(seen[&id("posted", n)] - due(n))).collect();
+    let shipped = (0..total).filter(|n| counts(*n) && is_good(*n));
+    let shipped = shipped.map(|n| millis(sight.shipped[&id("posted", n)] - due(n))).collect();
     let answered = taken.iter().filter(|(n, _)| counts(*n));
-    let mut answered: Vec<f64> = answered.map(|(n, at)| millis(*at - due(*n))).collect();
+    let answered = answered.map(|(n, at)| millis(*at - due(*n))).collect();
     println!("| from when it was due, in ms | p50 | p90 | p99 | p99.9 | most | orders |");
     println!("|---|---|---|---|---|---|---|");
-    row("answered 202", &mut answered);
-    row("`shipped` read committed", &mut shipped);
+    row("answered 202", answered);
+    row("`shipped`, committed", shipped);
+    if on == On::Embedded {
+        row("(from one look at what is shipped to the next)", sight.gaps.into_iter().map(millis).collect());
+    }
     let cores = |cpu: Duration| cpu.as_secs_f64() / span.took.as_secs_f64();
     println!(
         "\nCPU, cores: host {:.2}, broker {}. Memory of the host, MiB: {resident:.1}, at most {most:.1}",
@@ -96,57 +100,27 @@ fn post(http: &str, client: usize, total: usize, due: impl Fn(usize) -> Instant)
     taken
 }
 
-/// When each order was seen to be shipped.
-struct Seen {
-    reader: std::thread::JoinHandle<HashMap<String, Instant>>,
-    wanted: Arc<AtomicUsize>,
-    stop: Arc<AtomicBool>,
+/// Whether an order can be filled.
+fn is_good(number: usize) -> bool {
+    !number.is_multiple_of(1000)
 }
 
-impl Seen {
-    /// Begins to read the notifications that are committed from now on.
-    fn begin(kafka: &Kafka) -> Self {
-        let consumer = reader(kafka, "notification");
-        let stop = Arc::new(AtomicBool::new(false));
-        let wanted = Arc::new(AtomicUsize::new(usize::MAX));
-        let reader = std::thread::spawn({
-            let (stop, wanted) = (Arc::clone(&stop), Arc::clone(&wanted));
-            move || read(&consumer, &stop, &wanted)
-        });
-        Self { reader, wanted, stop }
-    }
-
-    /// Waits until so many orders were seen.
-    fn end(self, orders: usize) -> HashMap<String, Instant> {
-        self.wanted.store(orders, Ordering::Relaxed);
-        let deadline = Instant::now() + LAST;
-        while !self.reader.is_finished() && Instant::now() < deadline {
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        self.stop.store(true, Ordering::Relaxed);
-        let seen = self.reader.join().unwrap();
-        assert_eq!(seen.len(), orders, "not all orders were shipped");
-        seen
-    }
-}
-
-fn read(consumer: &BaseConsumer, stop: &AtomicBool, wanted: &AtomicUsize) -> HashMap<String, Instant> {
-    let mut seen = HashMap::new();
-    while !stop.load(Ordering::Relaxed) && seen.len() < wanted.load(Ordering::Relaxed) {
-        let Some(message) = consumer.poll(Duration::from_millis(50)) else { continue };
-        let (message, now) = (message.unwrap(), Instant::now());
-        let value = message.payload().unwrap();
-        if value.windows(17).any(|part| part == br#""stage":"shipped""#) {
-            let order = String::from_utf8(message.key().unwrap().to_vec()).unwrap();
-            assert!(seen.insert(order, now).is_none(), "an order was shipped twice");
+/// What a host that has ended left behind.
+fn each_is_shipped_once(ground: &Ground<'_>, total: usize) {
+    let mut times: HashMap<Vec<u8>, usize> = HashMap::new();
+    for event in ground.notifications() {
+        if tells_of_shipping(event.value.as_deref().unwrap()) {
+            *times.entry(event.key.unwrap()).or_default() += 1;
         }
     }
-    seen
+    let once: HashMap<Vec<u8>, usize> =
+        (0..total).filter(|n| is_good(*n)).map(|n| (id("posted", n).into_bytes(), 1)).collect();
+    assert!(times == once, "{} orders were shipped, {} were to be, each once", times.len(), once.len());
 }
 
-fn row(what: &str, values: &mut [f64]) {
+fn row(what: &str, mut values: Vec<f64>) {
     values.sort_by(f64::total_cmp);
-    let at = |share: f64| quantile(values, share);
+    let at = |share: f64| quantile(&values, share);
     println!(
         "| {what} | {:.1} | {:.1} | {:.1} | {:.1} | {:.1} | {} |",
         at(0.5),

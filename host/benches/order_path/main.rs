@@ -1,13 +1,14 @@
-//! The order path, measured on a real Kafka: `cargo bench -p fnhost --bench order_path [-- PART… KEY=VALUE…]`.
+//! The order path, measured on a real Kafka and on the embedded broker: `cargo bench -p fnhost --bench order_path [-- PART… KEY=VALUE…]`.
 //!
 //! | part | what |
 //! |---|---|
-//! | `throughput` | a backlog of orders through one worker, its functions sandboxed and native in turn |
-//! | `costs` | the same with parts of the work left out, which tells what each costs |
-//! | `latency` | orders posted at a steady rate to a `fnhost run` process, timed until they are shipped |
+//! | `throughput` | a backlog of orders through one worker, its functions sandboxed and native in turn; sandboxed on the embedded broker, too |
+//! | `costs` | the same on Kafka with parts of the work left out, which tells what each costs |
+//! | `latency` | orders posted at a steady rate to a `fnhost run` process, timed until they are shipped; on both brokers |
 //! | `start` | a process, from its start to its first event, beside a bare consumer that joins |
+//! | `embedded` | of `throughput` and `latency` what is on the embedded broker; wants no Kafka |
 //!
-//! Without a part: all. Figures and what they depend on are in `host/benches/README.md`.
+//! Without a part: all but the last. Figures and what they depend on are in `host/benches/README.md`.
 //!
 //! | key | default | |
 //! |---|---|---|
@@ -30,6 +31,7 @@ mod all {
 
 mod app;
 mod asked;
+mod ground;
 mod host;
 mod latency;
 mod measure;
@@ -37,6 +39,7 @@ mod native;
 mod orders;
 mod readers;
 mod replay;
+mod seen;
 mod start;
 mod throughput;
 mod worker;
@@ -45,10 +48,11 @@ use all::kafka;
 
 use self::app::Stage;
 use self::asked::Asked;
+use self::ground::On;
 
 fn main() {
     let Some(asked) = Asked::from_arguments() else { return };
-    let Some(stage) = Stage::new() else { return };
+    let Some(stage) = Stage::new(asked.wants_kafka()) else { return };
     if asked.wants("throughput") {
         throughput::throughput(&stage, &asked);
     }
@@ -56,9 +60,14 @@ fn main() {
         throughput::costs(&stage, &asked);
     }
     if asked.wants("latency") {
-        latency::latency(&stage, &asked);
+        latency::latency(&stage, On::Kafka, &asked);
+        latency::latency(&stage, On::Embedded, &asked);
     }
     if asked.wants("start") {
         start::start(&stage, &asked);
+    }
+    if asked.names("embedded") {
+        throughput::embedded(&stage, &asked);
+        latency::latency(&stage, On::Embedded, &asked);
     }
 }

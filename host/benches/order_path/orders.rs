@@ -73,6 +73,11 @@ pub(crate) fn order(id: &str, number: usize) -> String {
     )
 }
 
+/// Whether a notification says that an order is shipped.
+pub(crate) fn tells_of_shipping(value: &[u8]) -> bool {
+    value.windows(17).any(|part| part == br#""stage":"shipped""#)
+}
+
 /// The event that ingress makes of it.
 fn event(number: usize) -> String {
     let (order_id, event_id) = (id("backlog", number), id("event", number));

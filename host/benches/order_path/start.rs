@@ -8,6 +8,7 @@ use rdkafka::message::Message as _;
 
 use crate::app::Stage;
 use crate::asked::Asked;
+use crate::ground::{Ground, On};
 use crate::host::Host;
 use crate::kafka::{PATIENCE, unique};
 use crate::measure::median;
@@ -40,15 +41,15 @@ pub(crate) fn start(stage: &Stage, asked: &Asked) {
 fn host(stage: &Stage, cache: &Path) -> Duration {
     let name = unique("bench");
     let (app, _) = stage.app(&name);
-    stage.lay_out(&app);
+    let ground = Ground::lay_out(stage, On::Kafka, &app);
     // Order 0 is one that is rejected, and comes twice.
-    Backlog { orders: 2 }.write(stage.kafka());
+    ground.write(Backlog { orders: 2 });
     let consumer = reader(stage.kafka(), "order-confirmed");
-    let host = Host::start(stage, &name, cache);
+    let host = Host::start(stage, &ground, &name, cache);
     first_event(&consumer);
     let took = host.started.elapsed();
     host.terminate();
-    stage.clear_state(&app);
+    ground.clear();
     took
 }
 

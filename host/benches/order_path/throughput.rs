@@ -1,38 +1,61 @@
-//! A backlog through one worker: sandboxed beside native, and what the parts of the work cost.
+//! A backlog through one worker: sandboxed beside native, on Kafka beside the embedded broker, and what the parts of the
+//! work cost. The embedded broker works within the process, so its CPU time is in the host's.
 
 use std::time::Duration;
 
 use crate::app::Stage;
 use crate::asked::Asked;
+use crate::ground::On;
 use crate::measure::{median, micros_each};
 use crate::orders::Backlog;
 use crate::worker::{Kind, Run, run};
 
-/// Sandboxed and native in turn, after one run of each that does not count.
+/// Sandboxed and native on Kafka and sandboxed on the embedded broker in turn, after one run of each that does not count.
 pub(crate) fn throughput(stage: &Stage, asked: &Asked) {
     let backlog = Backlog { orders: asked.orders };
     println!("\n## Throughput: {} orders, {} events\n", backlog.orders, backlog.events());
     head();
-    for kind in [Kind::Native, Kind::Sandboxed] {
-        row("warm-up ", kind, &run(stage, kind, backlog));
-    }
-    let (mut ratios, mut sandboxed, mut native) = (vec![], vec![], vec![]);
+    let told = |before, on, kind| {
+        let run = run(stage, on, kind, backlog);
+        row(before, on, kind, &run);
+        run
+    };
+    told("warm-up ", On::Kafka, Kind::Native);
+    told("warm-up ", On::Kafka, Kind::Sandboxed);
+    told("warm-up ", On::Embedded, Kind::Sandboxed);
+    let (mut ratios, mut sandboxed, mut native, mut embedded) = (vec![], vec![], vec![], vec![]);
     for _ in 0..asked.rounds {
-        let (a, b) = (run(stage, Kind::Sandboxed, backlog), run(stage, Kind::Native, backlog));
-        row("", Kind::Sandboxed, &a);
-        row("", Kind::Native, &b);
+        let a = told("", On::Kafka, Kind::Sandboxed);
+        let b = told("", On::Kafka, Kind::Native);
+        let c = told("", On::Embedded, Kind::Sandboxed);
         ratios.push(rate(&a) / rate(&b));
         sandboxed.push(rate(&a));
         native.push(rate(&b));
+        embedded.push(rate(&c));
         threads(&a);
+        threads(&c);
     }
     println!(
-        "\nMedian: sandboxed {:.0} events/s, native {:.0} events/s, ratio by pair {:.2} ({})",
+        "\nMedian: sandboxed {:.0} events/s, native {:.0} events/s, ratio by pair {:.2} ({}); sandboxed on the embedded \
+         broker {:.0} events/s",
         median(&sandboxed),
         median(&native),
         median(&ratios),
         ratios.iter().map(|ratio| format!("{ratio:.2}")).collect::<Vec<_>>().join(", "),
+        median(&embedded),
     );
+}
+
+/// The embedded broker alone.
+pub(crate) fn embedded(stage: &Stage, asked: &Asked) {
+    let backlog = Backlog { orders: asked.orders };
+    println!("\n## Throughput on the embedded broker: {} orders, {} events\n", backlog.orders, backlog.events());
+    head();
+    for number in 0..=asked.rounds {
+        let run = run(stage, On::Embedded, Kind::Sandboxed, backlog);
+        row(if number == 0 { "warm-up " } else { "" }, On::Embedded, Kind::Sandboxed, &run);
+        threads(&run);
+    }
 }
 
 /// The same work with parts left out. What a part costs is the difference of two medians of the host's CPU time.
@@ -44,8 +67,8 @@ pub(crate) fn costs(stage: &Stage, asked: &Asked) {
     let mut micros = [const { Vec::new() }; KINDS.len()];
     for _ in 0..asked.rounds {
         for (kind, micros) in KINDS.into_iter().zip(&mut micros) {
-            let run = run(stage, kind, backlog);
-            row("", kind, &run);
+            let run = run(stage, On::Kafka, kind, backlog);
+            row("", On::Kafka, kind, &run);
             micros.push(micros_each(run.span.host, run.events));
         }
     }
@@ -71,10 +94,14 @@ fn rate(run: &Run) -> f64 {
     run.events as f64 / run.span.took.as_secs_f64()
 }
 
-fn row(before: &str, kind: Kind, run: &Run) {
-    let broker = run.span.broker.map_or_else(|| "-".to_owned(), |cpu| format!("{:.1}", micros_each(cpu, run.events)));
+fn row(before: &str, on: On, kind: Kind, run: &Run) {
+    let broker = match (on, run.span.broker) {
+        (On::Embedded, _) => "in the host's".to_owned(),
+        (On::Kafka, Some(cpu)) => format!("{:.1}", micros_each(cpu, run.events)),
+        (On::Kafka, None) => "-".to_owned(),
+    };
     println!(
-        "| {before}{kind:?} | {:.0} | {:.1} | {broker} | {:.1} | {:.1} | {} |",
+        "| {before}{kind:?} on {on:?} | {:.0} | {:.1} | {broker} | {:.1} | {:.1} | {} |",
         rate(run),
         micros_each(run.span.host, run.events),
         micros_each(run.invoking, run.events),

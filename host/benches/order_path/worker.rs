@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use fnhost::admin::metrics::Metrics;
 use fnhost::admin::status::{self, Status};
-use fnhost::broker::kafka::Kafka as Broker;
 use fnhost::broker::{Member, Pulse};
 use fnhost::deploy::{Deploy, Versions};
 use fnhost::event::{Digest, Outcome};
@@ -18,10 +17,11 @@ use fnhost::worker::plan::{self, BatchLimits, Plan};
 use fnhost::worker::thread::{self, SystemClock};
 
 use crate::app::Stage;
-use crate::kafka::{Isolation, unique};
+use crate::ground::{Ground, On};
+use crate::kafka::unique;
 use crate::measure::{Moment, Pid, Span};
 use crate::native::Native;
-use crate::orders::Backlog;
+use crate::orders::{Backlog, tells_of_shipping};
 use crate::replay::Replay;
 
 /// What handles the events.
@@ -56,16 +56,16 @@ const PATIENCE: Duration = Duration::from_secs(300);
 ///
 /// # Panics
 /// When it is not shipped exactly.
-pub(crate) fn run(stage: &Stage, kind: Kind, backlog: Backlog) -> Run {
+pub(crate) fn run(stage: &Stage, on: On, kind: Kind, backlog: Backlog) -> Run {
     let (mut app, schemas) = stage.app(&unique("bench"));
     if matches!(kind, Kind::SandboxedUnchecked | Kind::ReplayedUnchecked) {
         app.topics.values_mut().for_each(|topic| topic.validate = false);
     }
-    stage.lay_out(&app);
-    backlog.write(stage.kafka());
+    let ground = Ground::lay_out(stage, on, &app);
+    ground.write(backlog);
 
     let begun = Arc::new(OnceLock::new());
-    let (host, java) = (Pid::own(), stage.broker());
+    let (host, java) = (Pid::own(), ground.pid());
     let mut versions = Versions::new();
     let mut replays = match kind {
         Kind::ReplayedUnchecked => Replay::record(&app, backlog),
@@ -112,7 +112,7 @@ pub(crate) fn run(stage: &Stage, kind: Kind, backlog: Backlog) -> Run {
         pulse: Pulse::default(),
     };
     let parts = worker::Parts {
-        broker: Arc::new(Broker::connect(&stage.kafka().brokers, &BTreeMap::new(), &app.name).unwrap()),
+        broker: ground.broker(),
         plan: Arc::new(plan),
         deploy: Arc::new(Deploy::new(versions)),
         clock: Arc::new(SystemClock::default()),
@@ -136,8 +136,8 @@ pub(crate) fn run(stage: &Stage, kind: Kind, backlog: Backlog) -> Run {
     worker.join().unwrap().unwrap();
 
     let begun: &Moment = begun.get().unwrap();
-    is_shipped(stage, backlog);
-    stage.clear_state(&app);
+    is_shipped(&ground, backlog);
+    ground.clear();
     Run {
         events: backlog.events(),
         span: begun.until(&end),
@@ -149,11 +149,10 @@ pub(crate) fn run(stage: &Stage, kind: Kind, backlog: Backlog) -> Run {
 }
 
 /// Every good order was shipped, once, and the customer was told of it once.
-fn is_shipped(stage: &Stage, backlog: Backlog) {
-    let shipped = |value: &[u8]| value.windows(17).any(|part| part == br#""stage":"shipped""#);
-    let notified = stage.kafka().read(&["notification"], Isolation::Committed);
+fn is_shipped(ground: &Ground<'_>, backlog: Backlog) {
+    let notified = ground.notifications();
     assert_eq!(notified.len(), 2 * backlog.good());
-    let shipped = notified.iter().filter(|event| shipped(event.value.as_deref().unwrap())).count();
+    let shipped = notified.iter().filter(|event| tells_of_shipping(event.value.as_deref().unwrap())).count();
     assert_eq!(shipped, backlog.good());
 }
 
