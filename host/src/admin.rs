@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Request, State};
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, WWW_AUTHENTICATE};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, EXPECT, HOST, WWW_AUTHENTICATE};
 use axum::http::{StatusCode, Uri};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -32,6 +32,7 @@ use self::events::Events;
 use self::metrics::Metrics;
 use self::status::{Reason, Status};
 use crate::config::Token;
+use crate::ingress::body;
 use crate::ingress::problem::Problem;
 use crate::ingress::server::{self, Drained, Limits};
 
@@ -98,9 +99,18 @@ async fn by_address(request: Request, next: Next) -> Response {
     if is_address || !name.contains('.') {
         return next.run(request).await;
     }
+    unread(request);
     Problem::new(StatusCode::MISDIRECTED_REQUEST, "this is served by address only")
         .detail("name the host by its IP address, or by a name without a dot")
         .into_response()
+}
+
+/// Has a client come to read why its request is refused.
+fn unread(request: Request) {
+    // One that waits for `100 Continue` sends nothing after a refusal.
+    if !request.headers().contains_key(EXPECT) {
+        body::discard(request.into_body());
+    }
 }
 
 /// Refuses who does not show the token, when there is one.
@@ -113,6 +123,7 @@ async fn authorised(State(token): State<Option<Arc<Token>>>, request: Request, n
         None => "this host asks for a token",
     };
     tracing::warn!(target: "audit", method = %request.method(), path = request.uri().path(), "{title}");
+    unread(request);
     let problem = Problem::new(StatusCode::UNAUTHORIZED, title).detail(
         "send it as `Authorization: Bearer TOKEN`; fnhost does with --admin-token-file FILE, or FNHOST_ADMIN_TOKEN",
     );

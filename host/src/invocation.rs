@@ -22,6 +22,9 @@ pub trait Handler: Send + Sync {
     fn grants(&self) -> BTreeSet<String> {
         BTreeSet::new()
     }
+
+    /// The layout of the state that it keeps.
+    fn state_format(&self) -> &str;
 }
 
 /// One invocation.

@@ -43,12 +43,14 @@ mod process;
 mod random;
 mod spent;
 mod state;
+mod state_format;
 mod text;
 mod ticker;
 mod time;
 mod version;
 
 pub use self::load_error::LoadError;
+use self::version::Told;
 pub use self::version::Version;
 
 /// The export that the host calls.
@@ -126,10 +128,10 @@ impl Sandbox {
         self.check_form(wasm)?;
         let digest = Digest::of(wasm);
         if let Some(component) = self.cache.as_ref().and_then(|cache| cache.load(&self.engine, digest)) {
-            return self.version(&component, digest);
+            return self.version(wasm, &component, digest);
         }
         let component = Component::from_binary(&self.engine, wasm).map_err(invalid)?;
-        let version = self.version(&component, digest)?;
+        let version = self.version(wasm, &component, digest)?;
         if let Some(cache) = &self.cache {
             cache.store(digest, &component);
         }
@@ -191,9 +193,9 @@ impl Sandbox {
         }
     }
 
-    fn version(self: &Arc<Self>, component: &Component, digest: Digest) -> Result<Version, LoadError> {
-        let grants = imports::grants(component);
-        Ok(Version::new(Arc::clone(self), self.link(component)?, digest, grants))
+    fn version(self: &Arc<Self>, wasm: &[u8], component: &Component, digest: Digest) -> Result<Version, LoadError> {
+        let told = Told { digest, grants: imports::grants(component), state_format: state_format::of(wasm)? };
+        Ok(Version::new(Arc::clone(self), self.link(component)?, told))
     }
 
     fn link(&self, component: &Component) -> Result<ComponentPre<Guest>, LoadError> {

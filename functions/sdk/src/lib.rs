@@ -145,6 +145,16 @@ pub mod prelude {
 /// `source` is the CloudEvents `source` of everything the function publishes. It takes part in the ids of outputs:
 /// if it changes, a repeated event no longer gives the ids it gave before.
 ///
+/// A function that keeps state in another layout than the version before it says so, with a `state_format` of its own
+/// (`"1"` when left out): the host then does not go back to a version that could not read what this one wrote.
+///
+/// ```
+/// # use fnhost_sdk::prelude::*;
+/// # fn handle(_: Event<'_, u32>, _: &mut Context<'_>) -> Outcome { Ok(vec![]) }
+/// fnhost_sdk::function!(handle, source = "/shop/baskets", state_format = "2");
+/// # fn main() {}
+/// ```
+///
 /// The handler takes an [`Event`] of its data and a [`Context`], and returns an [`Outcome`], or a `Result` with any other
 /// error that becomes a [`Failure`] by `Into`.
 ///
@@ -153,6 +163,24 @@ pub mod prelude {
 #[rustfmt::skip]
 #[macro_export]
 macro_rules! function {
+    ($handle:path, source = $source:expr, state_format = $format:literal) => {
+        #[cfg(target_family = "wasm")]
+        const _: () = {
+            const FORMAT: &str = $format;
+            const BYTES: [u8; FORMAT.len()] = match FORMAT.as_bytes().first_chunk() {
+                Some(bytes) => *bytes,
+                None => [0; FORMAT.len()],
+            };
+
+            /// A section of the component, which the host reads before it runs it.
+            #[used]
+            #[allow(unsafe_code, reason = "a name for a section, which no other crate gives one")]
+            #[unsafe(link_section = "fnhost:state-format")]
+            static STATE_FORMAT: [u8; FORMAT.len()] = BYTES;
+        };
+
+        $crate::function!($handle, source = $source);
+    };
     ($handle:path, source = $source:expr) => {
         /// Handles one event as it lies on its topic: what the host calls, and what a test can call too.
         ///

@@ -50,6 +50,10 @@ impl Handler for Native {
     fn digest(&self) -> Digest {
         Digest([0; 32])
     }
+
+    fn state_format(&self) -> &str {
+        "1"
+    }
 }
 
 fn own(output: fnhost_sdk::Output, function: &Function) -> Output {

@@ -58,6 +58,10 @@ impl Handler for Replay {
     fn digest(&self) -> Digest {
         Digest([1; 32])
     }
+
+    fn state_format(&self) -> &str {
+        "1"
+    }
 }
 
 /// The key, and for a notification who sent it: an order has two.

@@ -180,4 +180,8 @@ impl Handler for Begun {
     fn digest(&self) -> Digest {
         self.handler.digest()
     }
+
+    fn state_format(&self) -> &str {
+        "1"
+    }
 }

@@ -66,6 +66,8 @@ pub trait Stage: Send + Sync {
 pub struct Staged {
     /// The interfaces that it imports, without their versions, and that give it something to reach.
     pub grants: BTreeSet<String>,
+    /// The layout of the state that it keeps.
+    pub state_format: String,
 }
 
 /// Why a component could not be staged.
@@ -130,7 +132,7 @@ pub struct VersionView {
 }
 
 /// What a change made of a function.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Changed {
     /// The function.
@@ -147,6 +149,9 @@ pub struct Changed {
     /// What the one before it reached, and it does not.
     #[serde(default)]
     pub narrower: Vec<String>,
+    /// The layout of its state, when that is another one than the version before it has: then nobody goes back by himself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state_format: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -246,14 +251,7 @@ impl Deployments {
         let was = self.active(function);
         let Deployment { number, active, .. } = self.ledger.write(change).map_err(unwritten)?;
         self.nudge.nudge();
-        Ok(Changed {
-            function: function.to_owned(),
-            number: Some(number),
-            was,
-            active,
-            wider: vec![],
-            narrower: vec![],
-        })
+        Ok(Changed { function: function.to_owned(), number: Some(number), was, active, ..Changed::default() })
     }
 
     /// Every step of a deployment, on a thread that may block.
@@ -262,7 +260,10 @@ impl Deployments {
             let detail = hint.map_or_else(|| reason.clone(), |hint| format!("{reason}; {hint}"));
             Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "the component cannot be deployed").detail(detail)
         })?;
-        let before = self.deploy.active().versions.get(function).map(|version| version.grants()).unwrap_or_default();
+        let active = self.deploy.active().versions.get(function).cloned();
+        let before = active.as_ref().map(|version| version.grants()).unwrap_or_default();
+        let is_kept = active.is_some_and(|version| version.state_format() == staged.state_format);
+        let state_format = (!is_kept).then_some(staged.state_format);
         let wider: Vec<String> = staged.grants.difference(&before).cloned().collect();
         let narrower: Vec<String> = before.difference(&staged.grants).cloned().collect();
         if !wider.is_empty() && !asked.allow_wider {
@@ -277,7 +278,7 @@ impl Deployments {
         if asked.dry_run {
             let was = self.active(function);
             let function = function.to_owned();
-            return Ok(Changed { function, number: None, was, active: Some(digest), wider, narrower });
+            return Ok(Changed { function, number: None, was, active: Some(digest), wider, narrower, state_format });
         }
         let own = self.stage.own(function);
         let at_ms =
@@ -292,7 +293,7 @@ impl Deployments {
             let candidate = Candidate { digest, bytes: wasm.len() as u64, note: asked.note.clone() };
             book.deploy(function, candidate, module, own, at_ms)
         })?;
-        Ok(Changed { wider, narrower, ..changed })
+        Ok(Changed { wider, narrower, state_format, ..changed })
     }
 }
 

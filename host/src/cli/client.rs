@@ -111,6 +111,8 @@ impl Client {
     ) -> Result<Answer, Failure> {
         let request = self.agent.post(self.url(path)).query_pairs(parameters.iter().copied());
         let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        // What is refused for what it is, or for who sends it, is not sent at all.
+        let request = request.header("expect", "100-continue");
         self.answer(self.shown(request).send(bytes))
     }
 

@@ -158,12 +158,17 @@ fn print(changed: &Changed, format: Format, out: &mut dyn Write) -> Result<(), F
 
 fn told(changed: &Changed) -> String {
     let named = |digest: Option<Digest>| digest.map_or_else(|| "the app's own component".to_owned(), |d| d.short());
-    let Changed { function, number, was, active, wider, narrower } = changed;
+    let Changed { function, number, was, active, wider, narrower, state_format } = changed;
     let mut text = String::new();
     for (what, grants) in [("now reaches", wider), ("no longer reaches", narrower)] {
         if !grants.is_empty() {
             text.push_str(&format!("it {what} {}\n", grants.join(", ")));
         }
+    }
+    if let Some(format) = state_format {
+        text.push_str(&format!(
+            "its state has format {format}, another one than that of the active version: nobody goes back by himself if it fails\n"
+        ));
     }
     text.push_str(&match number {
         Some(number) => format!("deployment {number}: {function} {} -> {}\n", named(*was), named(*active)),

@@ -153,6 +153,8 @@ impl Follower {
         let digest = version.digest();
         let was = self.deploy.active().versions.get(function).cloned();
         let previous = self.previous(deployment, was.as_ref());
+        // It could not read what this one wrote.
+        let previous = previous.filter(|previous| previous.state_format() == version.state_format());
         self.deploy.advance(number, function, version, previous);
         if was.is_none_or(|was| was.digest() != digest) {
             self.witness.activated(function, digest, deployment);

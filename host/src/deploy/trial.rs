@@ -1,7 +1,7 @@
 //! The first events of a version: what it does wrong in them costs none of them.
 //!
 //! For its first [`EVENTS`], or [`TIME`] when they do not come, a version that was deployed is on trial on each host, with the version
-//! before it at hand. What the worker makes of that is in [`crate::worker::trial`].
+//! before it at hand. What the worker makes of that is in `worker/trial.rs`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

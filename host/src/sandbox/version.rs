@@ -38,18 +38,19 @@ type Returned = Result<Vec<types::Output>, types::Failure>;
 pub struct Version {
     sandbox: Arc<Sandbox>,
     pre: ComponentPre<Guest>,
-    digest: Digest,
-    grants: Arc<BTreeSet<String>>,
+    told: Arc<Told>,
+}
+
+/// What a component says of itself.
+pub(super) struct Told {
+    pub(super) digest: Digest,
+    pub(super) grants: BTreeSet<String>,
+    pub(super) state_format: String,
 }
 
 impl Version {
-    pub(super) fn new(
-        sandbox: Arc<Sandbox>,
-        pre: ComponentPre<Guest>,
-        digest: Digest,
-        grants: BTreeSet<String>,
-    ) -> Self {
-        Self { sandbox, pre, digest, grants: Arc::new(grants) }
+    pub(super) fn new(sandbox: Arc<Sandbox>, pre: ComponentPre<Guest>, told: Told) -> Self {
+        Self { sandbox, pre, told: Arc::new(told) }
     }
 
     /// Makes an instance for `function` and drops it: what is wrong with its start shows, and its pages are warm.
@@ -93,11 +94,15 @@ impl Handler for Version {
     }
 
     fn digest(&self) -> Digest {
-        self.digest
+        self.told.digest
     }
 
     fn grants(&self) -> BTreeSet<String> {
-        BTreeSet::clone(&self.grants)
+        self.told.grants.clone()
+    }
+
+    fn state_format(&self) -> &str {
+        &self.told.state_format
     }
 }
 

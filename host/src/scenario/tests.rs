@@ -45,6 +45,10 @@ impl Handler for Native {
     fn digest(&self) -> Digest {
         Digest::of(b"native")
     }
+
+    fn state_format(&self) -> &str {
+        "1"
+    }
 }
 
 struct World {

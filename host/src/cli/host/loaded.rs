@@ -137,7 +137,7 @@ impl Stage for Loaded {
         let known = known.ok_or_else(|| refused("the app has no such function".to_owned(), None))?;
         let warm = version.warm(known);
         warm.map_err(|failure| refused(format!("it does not start: {}, {}", failure.class, failure.reason), None))?;
-        Ok(Staged { grants: version.grants() })
+        Ok(Staged { grants: version.grants(), state_format: version.state_format().to_owned() })
     }
 
     fn own(&self, function: &str) -> Option<(Digest, Vec<u8>)> {

@@ -127,6 +127,22 @@ fn stand_trial(app: &OwnApp, hosts: &[Host]) {
     eventually("an error event", || (documents(host, "error").len() == 1).then_some(()));
     assert_eq!(documents(host, "error")[0]["value"]["data"]["version"], version);
     assert!(host.admin("/functions").1.contains(&version), "the version stands");
+
+    // Nobody goes back by himself from a version whose state the one before it could not read.
+    let section = b"fnhost:state-format";
+    wasm.extend([0, u8::try_from(section.len()).unwrap() + 2, u8::try_from(section.len()).unwrap()]);
+    wasm.extend(section);
+    wasm.push(b'2');
+    std::fs::write(&file, &wasm).unwrap();
+    let said = told(host, &["deploy", "guest", file.to_str().unwrap()]);
+    assert!(said.contains("nobody goes back by himself if it fails"), "{said}");
+    let version = Digest::of(&wasm).to_string();
+    for host in hosts {
+        eventually("it is active", || host.admin("/functions").1.contains(&version).then_some(()));
+    }
+    send(host, app, 0..1, 1, "broken trap");
+    eventually("another error event", || (documents(host, "error").len() == 2).then_some(()));
+    assert!(host.admin("/functions").1.contains(&version), "the version stands");
 }
 
 fn app() -> OwnApp {

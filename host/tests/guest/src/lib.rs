@@ -56,7 +56,7 @@
 //! | `scan-all topic prefix` | the same for all pages, reports how many pairs there were |
 //! | `fold topic` | keeps count and checksum of the values seen under the event's key, reports `<count> <checksum>` |
 //! | `fold-text topic text` | the same, with `text` in the place of the event's value |
-//! | `broken step` | does `step` in a version that tests have broken, see [`MADE`]; else nothing |
+//! | `broken step` | does `step` in a version whose bytes tests have changed so that it is broken; else nothing |
 //!
 //! Anything else is rejected with `unknown step`. The checksum of `fold` is FNV-1a over 64 bits, beginning with the
 //! checksum before (first: `cbf29ce484222325`), as 16 hex digits: see [`checksum`]. The state key is `fold/` and
