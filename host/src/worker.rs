@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::batch::{Decided, Handled, Handling};
+use self::meters::{Meters, Size};
 use self::plan::Plan;
 use self::restore::{CACHE_AGE_MAX, Restore};
 use self::settle::Settle;
@@ -25,7 +26,7 @@ use self::state::Store;
 use self::tap::Tap;
 use self::transaction::Origin;
 use self::verdict::Verdict;
-use crate::admin::metrics::{self, Metrics, TransactionResult};
+use crate::admin::metrics::{self, Metrics, Part, TransactionResult};
 use crate::admin::status::{Phase, WorkerStatus};
 use crate::broker::{Broker, CommitError, Committed, Error, Membership, Polled, Position};
 use crate::deploy::Deploy;
@@ -33,6 +34,7 @@ use crate::event::{Class, Event, Failure, Offset, Partition};
 
 pub mod batch;
 pub mod error_event;
+mod meters;
 pub mod plan;
 pub mod restore;
 pub mod settle;
@@ -120,6 +122,7 @@ pub struct Worker {
     /// Stopped partitions, and why.
     stopped: BTreeMap<Partition, String>,
     settle: Settle,
+    meters: Meters,
 }
 
 impl Worker {
@@ -130,6 +133,8 @@ impl Worker {
         parts.status.set_phase(Phase::Joining);
         parts.status.set_stopped(BTreeMap::new());
         parts.status.set_partitions([]);
+        let mut meters = Meters::new(&parts.metrics, &parts.plan);
+        meters.hold(&stores);
         Self {
             parts,
             membership,
@@ -144,6 +149,7 @@ impl Worker {
             stale: false,
             stopped: BTreeMap::new(),
             settle: Settle::new(now),
+            meters,
         }
     }
 
@@ -219,6 +225,7 @@ impl Worker {
             self.settle.add(partition.clone());
             self.owned.insert(partition, position.next);
         }
+        self.meters.own(self.owned.keys());
         tracing::info!(group = self.parts.plan.group, partitions = self.owned.len(), "assigned, restoring state");
         // With nothing to own there is nothing to restore: it stands by.
         self.parts.status.set_phase(if self.owned.is_empty() { Phase::Running } else { Phase::Restoring });
@@ -229,7 +236,11 @@ impl Worker {
     fn drop_aged(&mut self, now: Duration) {
         let (owned, left_at) = (&self.owned, &mut self.left_at);
         left_at.retain(|partition, left| owned.contains_key(partition) || now.saturating_sub(*left) <= CACHE_AGE_MAX);
+        let before = self.stores.len();
         self.stores.retain(|(_, partition), _| owned.contains_key(partition) || left_at.contains_key(partition));
+        if self.stores.len() < before {
+            self.meters.hold(&self.stores);
+        }
     }
 
     fn forget(&mut self, partitions: &[Partition], lost: bool) {
@@ -245,6 +256,7 @@ impl Worker {
             self.stopped.remove(partition);
             self.settle.remove(partition);
         }
+        self.meters.own(self.owned.keys());
         self.restore.forget(partitions);
         self.waiting.retain(|event| !partitions.contains(&event.partition));
         if self.owned.is_empty() {
@@ -272,6 +284,7 @@ impl Worker {
         let took = self.parts.clock.now().saturating_sub(self.restore_began);
         let records = std::mem::take(&mut self.restore.records);
         self.parts.metrics.restored(records, took);
+        self.meters.hold(&self.stores);
         tracing::info!(
             group = self.parts.plan.group,
             partitions = ready.len(),
@@ -295,6 +308,7 @@ impl Worker {
         };
         let mut events = events;
         let mut decided = Decided::new();
+        self.meters.begin(&events);
         // Every round but the last decides an event more, so there are no more rounds than works.
         loop {
             let handling = Handling {
@@ -304,10 +318,14 @@ impl Worker {
                 clock: self.parts.clock.as_ref(),
                 status: &self.parts.status,
             };
+            let began = self.parts.clock.now();
             let mut handled = handling.handle(&events, &mut self.stores);
+            let then = self.parts.clock.now();
+            self.parts.metrics.part(Part::Handle, then.saturating_sub(began));
             let built = transaction::build(&plan, &events, &mut handled, &self.stores)
                 .map_err(|e| Error::Bug { what: "writing an error event", cause: Box::new(e) })?;
             let Some(transaction) = built.transaction else { return Ok(()) };
+            self.parts.metrics.part(Part::Build, self.parts.clock.now().saturating_sub(then));
             match self.commit(&transaction) {
                 Ok(committed) => {
                     self.applied(&events, &handled, &committed);
@@ -417,6 +435,16 @@ impl Worker {
 
     /// The batch is committed: its state is the truth, its positions are ours.
     fn applied(&mut self, events: &[Event], handled: &Handled, committed: &Committed) {
+        if let Some(steps) = committed.steps {
+            let parts = [
+                (Part::Begin, steps.begin),
+                (Part::Offsets, steps.offsets),
+                (Part::Deliver, steps.deliver),
+                (Part::Commit, steps.commit),
+            ];
+            parts.into_iter().for_each(|(part, took)| self.parts.metrics.part(part, took));
+        }
+        let now_ms = self.parts.clock.wall_ms();
         for work in &handled.works {
             let (Some(event), Some(planned)) = (events.get(work.event), self.parts.plan.functions.get(work.function))
             else {
@@ -426,6 +454,9 @@ impl Worker {
                 Verdict::Apply(_) => metrics::Verdict::Applied,
                 Verdict::Fail { failure, .. } => metrics::Verdict::Failed(failure.class),
             });
+            if let Some(written_ms) = event.timestamp_ms {
+                planned.metrics.latency(Duration::from_millis(now_ms.saturating_sub(written_ms)));
+            }
             if let Some(store) = self.stores.get_mut(&(work.function, event.partition.clone()))
                 && store.changes().next().is_some()
             {
@@ -433,9 +464,12 @@ impl Worker {
                 let end = changelog.and_then(|name| {
                     committed.ends.get(&Partition::new(Arc::clone(name), event.partition.number)).copied()
                 });
+                let before = Size::of(store);
                 Arc::make_mut(store).apply(end);
+                self.meters.changed(work.function, before, Size::of(store));
             }
         }
+        self.meters.end(events.get(..handled.events).unwrap_or(events));
         for event in events.iter().take(handled.events) {
             if let Some(position) = self.owned.get_mut(&event.partition) {
                 *position = Some(event.offset + 1);

@@ -74,6 +74,7 @@ pub(super) struct Host {
     loaded: Loaded,
     deploy: Arc<Deploy>,
     status: Arc<Status>,
+    metrics: Arc<Metrics>,
     stop: Arc<AtomicBool>,
     workers: Vec<JoinHandle<()>>,
     failures: mpsc::Receiver<anyhow::Error>,
@@ -120,7 +121,10 @@ impl Host {
         let metrics = Metrics::new(env!("CARGO_PKG_VERSION")).context("metrics cannot be set up")?;
         let status = Status::new(loaded.app(), status::SILENCE_MAX, status::uptime());
         let deploy = Arc::new(Deploy::new(loaded.versions().clone()));
-        deploy.digests().iter().for_each(|(function, digest)| status.set_version(function, *digest));
+        for (function, digest) in deploy.digests() {
+            status.set_version(&function, digest);
+            metrics.activated(&function, digest);
+        }
 
         let admin_listener = bind(settings.admin, "--admin").await?;
         let http_listener = bind(settings.http, "--http").await?;
@@ -170,6 +174,7 @@ impl Host {
             loaded,
             deploy,
             status,
+            metrics,
             stop,
             workers,
             failures,
@@ -224,6 +229,7 @@ impl Host {
         let digest = version.digest();
         self.deploy.activate(&function.name, version);
         self.status.set_version(&function.name, digest);
+        self.metrics.activated(&function.name, digest);
         Ok(Some(digest))
     }
 

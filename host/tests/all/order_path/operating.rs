@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{Command, Stdio};
 
+use fnhost::admin::metrics::list::ALL;
 use serde_json::Value;
 
-use super::hosts::Host;
+use super::hosts::{Host, agent};
 use super::orders::{bad_order, order, order_event, place};
 use super::world::{FNHOST, World, bounded, fnhost, fulfilment};
 use crate::kafka::eventually;
@@ -125,8 +126,40 @@ fn operate(host: Host) {
     let shipped = shipped(&host);
     assert_eq!((shipped[&ids[7]], shipped["by-hand"], shipped.len()), (1, 1, 21));
 
+    metrics_tell_of_it(&host);
     wrong_things_are_told(&host);
     assert_eq!(host.terminate().0, 0);
+}
+
+/// What 21 good orders, one of them twice, and a bad one leave in the metrics.
+fn metrics_tell_of_it(host: &Host) {
+    let text = eventually("all is committed and settled", || {
+        let text = scrape(host);
+        // Every topic has had an event, so seconds are known of four partitions at least.
+        let seconds = text.lines().filter(|line| line.starts_with("fnhost_lag_seconds{")).count();
+        let lags = || text.lines().filter(|line| line.starts_with("fnhost_lag_"));
+        (seconds >= 4 && lags().all(|line| line.ends_with(" 0"))).then_some(text)
+    });
+    let sum = |series: &str| -> f64 {
+        let of = |line: &&str| line.strip_prefix(series).is_some_and(|rest| rest.starts_with([' ', '{', ',', '}']));
+        text.lines().filter(of).map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
+    };
+    for metric in ALL {
+        let series = metric.series().pop().unwrap();
+        assert!(text.contains(&format!("\n{series}")), "{series} is not in\n{text}");
+    }
+    let inventory = r#"{function="inventory""#;
+    assert_eq!(sum(&format!("fnhost_event_latency_seconds_count{inventory}")), 23.0);
+    assert!(sum(&format!("fnhost_event_latency_seconds_sum{inventory}")) > 0.0);
+    assert_eq!(sum(&format!("fnhost_invocation_seconds_count{inventory}")), 23.0);
+    assert_eq!(sum(&format!("fnhost_state_entries{inventory}")), 21.0);
+    assert!(sum(&format!("fnhost_state_bytes{inventory}")) > 21.0 * 17.0);
+    assert_eq!(sum("fnhost_partitions"), 24.0);
+    assert!(sum(r#"fnhost_transaction_part_seconds_count{part="handle""#) >= sum("fnhost_batch_events_count"));
+}
+
+fn scrape(host: &Host) -> String {
+    agent().get(format!("http://{}/metrics", host.admin)).call().unwrap().body_mut().read_to_string().unwrap()
 }
 
 fn wrong_things_are_told(host: &Host) {
