@@ -12,8 +12,10 @@ use sha2::{Digest, Sha256};
 
 mod properties;
 mod refused;
+mod terminal;
 
 pub use properties::{ClientProperties, Property};
+pub use terminal::{is_colour_unwanted, is_terminal_dumb};
 
 /// Where seeds of guests' random numbers come from, when the environment holds it.
 pub const SECRET_VARIABLE: &str = "FNHOST_SECRET";

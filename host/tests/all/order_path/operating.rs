@@ -127,6 +127,7 @@ fn operate(host: Host) {
     assert_eq!((shipped[&ids[7]], shipped["by-hand"], shipped.len()), (1, 1, 21));
 
     metrics_tell_of_it(&host);
+    status_is_watched(&host);
     wrong_things_are_told(&host);
     assert_eq!(host.terminate().0, 0);
 }
@@ -156,6 +157,30 @@ fn metrics_tell_of_it(host: &Host) {
     assert!(sum(&format!("fnhost_state_bytes{inventory}")) > 21.0 * 17.0);
     assert_eq!(sum("fnhost_partitions"), 24.0);
     assert!(sum(r#"fnhost_transaction_part_seconds_count{part="handle""#) >= sum("fnhost_batch_events_count"));
+}
+
+/// Two lines of JSON, the second with rates; then Ctrl-C.
+fn status_is_watched(host: &Host) {
+    let mut watching = Command::new(FNHOST)
+        .args(["status", "--watch", "1", "--format", "json", "--admin", &host.admin])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(watching.stdout.take().unwrap());
+    let pid = watching.id().to_string();
+    let looks: Vec<Value> = bounded(&pid, || {
+        let mut look = || {
+            let mut line = String::new();
+            lines.read_line(&mut line).unwrap();
+            serde_json::from_str(&line).unwrap()
+        };
+        vec![look(), look()]
+    });
+    assert!(looks.iter().all(|look| look["ready"] == true && look["functions"].as_array().unwrap().len() == 4));
+    assert!(looks[0]["events_per_second"].is_null(), "{}", looks[0]);
+    assert_eq!(looks[1]["events_per_second"]["inventory"], 0.0, "{}", looks[1]);
+    Command::new("kill").args(["-INT", &pid]).status().unwrap();
+    assert_eq!(bounded(&pid, || watching.wait().unwrap()).code(), Some(0));
 }
 
 fn scrape(host: &Host) -> String {
