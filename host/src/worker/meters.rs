@@ -110,3 +110,79 @@ impl Drop for Meters {
         self.hold(&Stores::new());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn meters(metrics: &Arc<Metrics>) -> Meters {
+        let told = vec![(metrics.function("stock"), Size::default())];
+        Meters { metrics: Arc::clone(metrics), group: "shop".into(), places: BTreeMap::new(), told }
+    }
+
+    fn event(partition: &Partition, timestamp_ms: u64) -> Event {
+        let (partition, timestamp_ms) = (partition.clone(), Some(timestamp_ms));
+        Event { partition, offset: 0, timestamp_ms, key: None, value: None, headers: Vec::new() }
+    }
+
+    /// The values of a metric, in the order of their labels.
+    fn values(metrics: &Metrics, name: &str) -> Vec<f64> {
+        let text = metrics.render();
+        let of = text.lines().filter(|line| line.starts_with(&format!("{name}{{")));
+        of.map(|line| line.rsplit_once(' ').unwrap().1.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn state_is_what_all_stores_of_all_workers_hold_and_goes_with_them() {
+        let metrics = Metrics::new("0.1.0").unwrap();
+        let (mut one, mut other) = (meters(&metrics), meters(&metrics));
+        let store = |value: &[u8]| {
+            let mut store = Store::default();
+            store.restore(b"key".to_vec(), Some(value.to_vec()));
+            Arc::new(store)
+        };
+        let partition = |number| (0, Partition::new("orders", number));
+        one.hold(&[(partition(0), store(b"a")), (partition(1), store(b"bc"))].into());
+        other.hold(&[(partition(2), store(b"def"))].into());
+        let told = || (values(&metrics, "fnhost_state_entries"), values(&metrics, "fnhost_state_bytes"));
+        assert_eq!(told(), (vec![3.0], vec![15.0]));
+
+        // A batch adds a pair to the first.
+        let mut changed = Store::clone(&store(b"a"));
+        let before = Size::of(&changed);
+        changed.lay(vec![(b"new".to_vec(), Some(b"xy".to_vec()))], 0);
+        changed.apply(None);
+        one.changed(0, before, Size::of(&changed));
+        assert_eq!(told(), (vec![4.0], vec![20.0]));
+        drop(one);
+        assert_eq!(told(), (vec![1.0], vec![6.0]));
+    }
+
+    #[test]
+    fn a_partition_is_at_its_first_event_before_a_batch_and_at_its_last_one_after() {
+        let metrics = Metrics::new("0.1.0").unwrap();
+        let [a, b] = [0, 1].map(|number| Partition::new("orders", number));
+        for partition in [&a, &b] {
+            metrics.lag("shop", partition, 1);
+        }
+        let mut meters = meters(&metrics);
+        meters.own([&a, &b].into_iter());
+        let year_ms = 1000 * 60 * 60 * 24 * 365;
+        let ages = || -> Vec<f64> {
+            let years = |seconds: f64| (seconds * 1000.0 / year_ms as f64).round();
+            values(&metrics, "fnhost_lag_seconds").into_iter().map(years).collect()
+        };
+        let now_ms = u64::try_from(std::time::UNIX_EPOCH.elapsed().unwrap().as_millis()).unwrap();
+        let events: Vec<Event> = [(&a, 9), (&b, 8), (&b, 7), (&a, 6), (&b, 5)]
+            .map(|(partition, years)| event(partition, now_ms - years * year_ms))
+            .into();
+        assert!(ages().is_empty());
+        meters.begin(&events);
+        assert_eq!(ages(), [9.0, 8.0]);
+        // Of the batch all but the last event is done.
+        meters.end(&events[..4]);
+        assert_eq!(ages(), [6.0, 7.0]);
+        meters.own([&b].into_iter());
+        assert_eq!(ages(), [7.0]);
+    }
+}

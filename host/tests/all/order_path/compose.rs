@@ -148,6 +148,25 @@ fn alerts_in_the_readme_are_those_of_the_rules_and_each_is_tried_out() {
 }
 
 #[test]
+fn rules_are_raised_by_what_their_tests_say() {
+    let promtool = |arguments: &[&str]| {
+        Command::new("promtool").args(arguments).current_dir(workspace().join("compose/prometheus")).output()
+    };
+    if promtool(&["--version"]).is_err() {
+        say("NOT RUN: the tests of the alert rules, for want of promtool");
+        return;
+    }
+    for arguments in [
+        &["check", "config", "prometheus.yaml"][..],
+        &["check", "rules", "--lint=all", "--lint-fatal", "alerts.yaml"],
+        &["test", "rules", "alerts_test.yaml"],
+    ] {
+        let output = promtool(arguments).unwrap();
+        assert!(output.status.success(), "promtool {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+#[test]
 fn dashboard_is_provisioned_and_needs_nothing_but_a_prometheus() {
     let dashboard: Value = serde_json::from_str(&text("compose/grafana/fnhost.json")).unwrap();
     let panels = dashboard["panels"].as_array().unwrap();
