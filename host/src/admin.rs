@@ -162,6 +162,7 @@ fn health(good: &'static str, bad: &'static str, reasons: Vec<Reason>) -> Respon
 }
 
 async fn render(State(shared): State<Shared>) -> Response {
+    shared.metrics.health(&shared.status.health());
     ([(CONTENT_TYPE, METRICS_TYPE)], shared.metrics.render()).into_response()
 }
 

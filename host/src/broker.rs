@@ -236,6 +236,21 @@ pub struct Committed {
     /// For each partition written, the offset after the transaction's last record in it. Empty when the outcome was
     /// found out only afterwards.
     pub ends: BTreeMap<Partition, Offset>,
+    /// What the steps took, where there are any.
+    pub steps: Option<Steps>,
+}
+
+/// What the steps of a commit took, one after the other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Steps {
+    /// Until the records were queued.
+    pub begin: Duration,
+    /// Until the positions were taken.
+    pub offsets: Duration,
+    /// Until the last record was delivered.
+    pub deliver: Duration,
+    /// Until the commit was answered.
+    pub commit: Duration,
 }
 
 /// Why nothing was committed. Nothing of the transaction is, or will become, visible.
@@ -528,4 +543,40 @@ pub enum Error {
         #[source]
         cause: Cause,
     },
+}
+
+impl Error {
+    /// The names of all classes, as metrics have them: a change breaks whoever reads those.
+    pub const NAMES: [&'static str; 12] = [
+        "away",
+        "unfit",
+        "denied",
+        "no-such-topic",
+        "offset-gone",
+        "shrunk",
+        "corrupt",
+        "fenced",
+        "expired",
+        "config",
+        "refused",
+        "bug",
+    ];
+
+    /// The class, one of [`Error::NAMES`].
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Away { .. } => "away",
+            Self::Unfit { .. } => "unfit",
+            Self::Denied { .. } => "denied",
+            Self::NoSuchTopic { .. } => "no-such-topic",
+            Self::OffsetGone { .. } => "offset-gone",
+            Self::Shrunk { .. } => "shrunk",
+            Self::Corrupt { .. } => "corrupt",
+            Self::Fenced { .. } => "fenced",
+            Self::Expired { .. } => "expired",
+            Self::Config { .. } => "config",
+            Self::Refused { .. } => "refused",
+            Self::Bug { .. } => "bug",
+        }
+    }
 }

@@ -1,7 +1,8 @@
 //! The command line: a file a verb.
 //!
 //! stdout is data, stderr is talk: what a verb found goes to stdout, so that it can be piped; progress, logs and errors
-//! go to stderr. Nothing is coloured. Every option can be given by an environment variable `FNHOST_…`. How a verb ends
+//! go to stderr. Nothing is coloured but help and what is wrong with a command line, which clap writes, and that only where
+//! [`config::is_colour_unwanted`] does not say otherwise. Every option can be given by an environment variable `FNHOST_…`. How a verb ends
 //! is an [`Exit`]; why it failed is a [`Failure`], which one printer prints.
 
 use std::io::{self, Write};
@@ -9,7 +10,7 @@ use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{ColorChoice, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
 use crate::config;
@@ -29,6 +30,7 @@ mod events;
 mod failure;
 mod host;
 mod invoke;
+mod man;
 mod new;
 mod paths;
 mod run;
@@ -122,6 +124,7 @@ enum Verb {
     Remove(deploy::RemoveArgs),
     Status(status::StatusArgs),
     Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
 }
 
 /// Which app.
@@ -134,7 +137,7 @@ pub struct AppArg {
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    let exit = match Cli::try_parse() {
+    let exit = match parse() {
         // The panic was printed; what it left behind is not looked at again.
         Ok(cli) => std::panic::catch_unwind(AssertUnwindSafe(|| dispatch(cli))).unwrap_or(Exit::Internal),
         Err(error) => {
@@ -144,6 +147,14 @@ pub fn main() -> ExitCode {
         }
     };
     exit.into()
+}
+
+fn parse() -> Result<Cli, clap::Error> {
+    // Without this a variable of clap's own choice would have colour even on a dumb terminal.
+    let colour = if config::is_colour_unwanted() { ColorChoice::Never } else { ColorChoice::Auto };
+    let mut command = Cli::command().color(colour);
+    let matches = command.try_get_matches_from_mut(std::env::args_os())?;
+    Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
 }
 
 fn dispatch(cli: Cli) -> Exit {
@@ -160,12 +171,13 @@ fn dispatch(cli: Cli) -> Exit {
         Verb::Invoke(args) => invoke::invoke(&args, &mut out),
         Verb::Topics(args) => topics::topics(&args, &mut out),
         Verb::Completions(args) => completions::completions(&args, &mut out),
+        Verb::Man(args) => man::man(&args, &mut out),
         Verb::Events(args) => events::events(args, &mut out),
         Verb::Deploy(args) => deploy::deploy(&args, &mut out),
         Verb::Rollback(args) => deploy::rollback(&args, &mut out),
         Verb::Versions(args) => deploy::versions(&args, &mut out),
         Verb::Remove(args) => deploy::remove(&args, &mut out),
-        Verb::Status(args) => status::status(&args, &mut out),
+        Verb::Status(args) => status::status(args, &mut out),
     });
     match done.and_then(|()| out.flush().map_err(Failure::from)) {
         Ok(()) => Exit::Done,

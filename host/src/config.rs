@@ -12,9 +12,11 @@ use sha2::{Digest, Sha256};
 
 mod properties;
 mod refused;
+mod terminal;
 mod token;
 
 pub use properties::{ClientProperties, Property};
+pub use terminal::{is_colour_unwanted, is_terminal_dumb};
 pub use token::{TOKEN_VARIABLE, Token};
 
 /// How a secret can be given.

@@ -18,22 +18,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::batch::{Decided, Handled};
+use self::meters::{Meters, Size};
 use self::plan::Plan;
-use self::restore::{CACHE_AGE_MAX, Restore};
+use self::restore::Restore;
 use self::settle::Settle;
 use self::state::Store;
 use self::tap::Tap;
 use self::transaction::Origin;
 use self::verdict::Verdict;
-use crate::admin::metrics::{self, Metrics, TransactionResult};
+use crate::admin::metrics::{self, Metrics, Part, TransactionResult};
 use crate::admin::status::{Phase, WorkerStatus};
-use crate::broker::{Broker, CommitError, Committed, Error, Membership, Polled, Position};
+use crate::broker::{Broker, CommitError, Committed, Error, Membership, Polled};
 use crate::deploy::book::Number;
 use crate::deploy::{self, Deploy};
 use crate::event::{Class, Event, Failure, Offset, Partition};
 
+mod assignment;
 pub mod batch;
 pub mod error_event;
+mod meters;
 pub mod plan;
 pub mod restore;
 pub mod settle;
@@ -124,6 +127,7 @@ pub struct Worker {
     /// Stopped partitions, and why.
     stopped: BTreeMap<Partition, String>,
     settle: Settle,
+    meters: Meters,
 }
 
 impl Worker {
@@ -134,6 +138,8 @@ impl Worker {
         parts.status.set_phase(Phase::Joining);
         parts.status.set_stopped(BTreeMap::new());
         parts.status.set_partitions([]);
+        let mut meters = Meters::new(&parts.metrics, &parts.plan);
+        meters.hold(&stores);
         Self {
             parts,
             membership,
@@ -149,6 +155,7 @@ impl Worker {
             stale: false,
             stopped: BTreeMap::new(),
             settle: Settle::new(now),
+            meters,
         }
     }
 
@@ -210,94 +217,6 @@ impl Worker {
         self.stores
     }
 
-    fn take(&mut self, positions: BTreeMap<Partition, Position>) {
-        let now = self.parts.clock.now();
-        if self.restore.is_empty() {
-            self.restore_began = now;
-        }
-        self.drop_aged(now);
-        for (partition, position) in positions {
-            for (function, changelog) in self.parts.plan.states(&partition) {
-                self.restore.add(partition.clone(), function, changelog);
-            }
-            self.unrestored.insert(partition.clone());
-            self.deployment = self.deployment.max(deploy::noted(&position.note));
-            self.settle.add(partition.clone());
-            self.owned.insert(partition, position.next);
-        }
-        tracing::info!(group = self.parts.plan.group, partitions = self.owned.len(), "assigned, restoring state");
-        // With nothing to own there is nothing to restore: it stands by.
-        self.parts.status.set_phase(if self.owned.is_empty() { Phase::Running } else { Phase::Restoring });
-        self.parts.status.set_partitions(self.owned.keys().cloned());
-    }
-
-    /// Drops the stores that have been away for too long to be caches.
-    fn drop_aged(&mut self, now: Duration) {
-        let (owned, left_at) = (&self.owned, &mut self.left_at);
-        left_at.retain(|partition, left| owned.contains_key(partition) || now.saturating_sub(*left) <= CACHE_AGE_MAX);
-        self.stores.retain(|(_, partition), _| owned.contains_key(partition) || left_at.contains_key(partition));
-    }
-
-    fn forget(&mut self, partitions: &[Partition], lost: bool) {
-        let now = self.parts.clock.now();
-        for partition in partitions {
-            // A store that was not brought up to date stays as old as it was.
-            let was_restored = !self.unrestored.contains(partition);
-            if was_restored && self.owned.contains_key(partition) {
-                self.left_at.insert(partition.clone(), now);
-            }
-            self.owned.remove(partition);
-            self.unrestored.remove(partition);
-            self.stopped.remove(partition);
-            self.settle.remove(partition);
-        }
-        self.restore.forget(partitions);
-        self.waiting.retain(|event| !partitions.contains(&event.partition));
-        if self.owned.is_empty() {
-            self.held = false;
-            self.parts.status.set_phase(Phase::Joining);
-        }
-        tracing::info!(group = self.parts.plan.group, revoked = partitions.len(), lost, "partitions revoked");
-        self.parts.status.set_partitions(self.owned.keys().cloned());
-        self.parts.status.set_stopped(self.stopped.clone());
-    }
-
-    /// Whether this host has the versions that the partitions' owners before it had: no partition goes back a version.
-    fn is_up_to_date(&self) -> bool {
-        let is_up_to_date = self.parts.deploy.active().number >= self.deployment;
-        if !is_up_to_date {
-            self.parts.status.set_phase(Phase::Awaiting { deployment: self.deployment });
-        }
-        is_up_to_date
-    }
-
-    /// Restores a little, and resumes what is restored.
-    fn restore_some(&mut self) -> Result<(), Ended> {
-        if self.unrestored.is_empty() {
-            return Ok(());
-        }
-        self.restore.advance(self.parts.broker.as_ref(), &mut self.stores).map_err(sort)?;
-        if !self.restore.is_empty() || !self.is_up_to_date() {
-            return Ok(());
-        }
-        let ready: Vec<Partition> = std::mem::take(&mut self.unrestored).into_iter().collect();
-        if !self.held {
-            self.membership.resume(&ready)?;
-        }
-        let took = self.parts.clock.now().saturating_sub(self.restore_began);
-        let records = std::mem::take(&mut self.restore.records);
-        self.parts.metrics.restored(records, took);
-        tracing::info!(
-            group = self.parts.plan.group,
-            partitions = ready.len(),
-            records,
-            ?took,
-            "state restored, running"
-        );
-        self.parts.status.set_phase(Phase::Running);
-        Ok(())
-    }
-
     /// Makes a batch of what waits, and brings it to its end.
     fn work(&mut self) -> Result<(), Ended> {
         let events = self.batch();
@@ -311,12 +230,17 @@ impl Worker {
         };
         let mut events = events;
         let mut decided = Decided::new();
+        self.meters.begin(&events);
         // Every round but the last decides an event more, so there are no more rounds than works.
         loop {
+            let began = self.parts.clock.now();
             let mut handled = self.handle(&events, &active, &mut versions, &mut decided);
+            let then = self.parts.clock.now();
+            self.parts.metrics.part(Part::Handle, then.saturating_sub(began));
             let built = transaction::build(&plan, &events, &mut handled, &self.stores, active.number)
                 .map_err(|e| Error::Bug { what: "writing an error event", cause: Box::new(e) })?;
             let Some(transaction) = built.transaction else { return Ok(()) };
+            self.parts.metrics.part(Part::Build, self.parts.clock.now().saturating_sub(then));
             match self.commit(&transaction) {
                 Ok(committed) => {
                     self.applied(&events, &handled, &committed);
@@ -427,6 +351,16 @@ impl Worker {
 
     /// The batch is committed: its state is the truth, its positions are ours.
     fn applied(&mut self, events: &[Event], handled: &Handled, committed: &Committed) {
+        if let Some(steps) = committed.steps {
+            let parts = [
+                (Part::Begin, steps.begin),
+                (Part::Offsets, steps.offsets),
+                (Part::Deliver, steps.deliver),
+                (Part::Commit, steps.commit),
+            ];
+            parts.into_iter().for_each(|(part, took)| self.parts.metrics.part(part, took));
+        }
+        let now_ms = self.parts.clock.wall_ms();
         for work in &handled.works {
             let (Some(event), Some(planned)) = (events.get(work.event), self.parts.plan.functions.get(work.function))
             else {
@@ -436,6 +370,9 @@ impl Worker {
                 Verdict::Apply(_) => metrics::Verdict::Applied,
                 Verdict::Fail { failure, .. } => metrics::Verdict::Failed(failure.class),
             });
+            if let Some(written_ms) = event.timestamp_ms {
+                planned.metrics.latency(Duration::from_millis(now_ms.saturating_sub(written_ms)));
+            }
             if let Some(store) = self.stores.get_mut(&(work.function, event.partition.clone()))
                 && store.changes().next().is_some()
             {
@@ -443,9 +380,12 @@ impl Worker {
                 let end = changelog.and_then(|name| {
                     committed.ends.get(&Partition::new(Arc::clone(name), event.partition.number)).copied()
                 });
+                let before = Size::of(store);
                 Arc::make_mut(store).apply(end);
+                self.meters.changed(work.function, before, Size::of(store));
             }
         }
+        self.meters.end(events.get(..handled.events).unwrap_or(events));
         for event in events.iter().take(handled.events) {
             if let Some(position) = self.owned.get_mut(&event.partition) {
                 *position = Some(event.offset + 1);

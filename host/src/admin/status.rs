@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use super::metrics::Health;
 use crate::app::App;
 use crate::broker::Progress;
 use crate::deploy::book::Number;
@@ -203,6 +204,19 @@ impl Status {
             }));
         }
         reasons
+    }
+
+    /// The same in numbers.
+    pub fn health(&self) -> Health {
+        let mut partitions: BTreeMap<String, (usize, usize)> = BTreeMap::new();
+        for worker in lock(&self.workers).iter() {
+            let held = lock(&worker.held);
+            let (owned, stopped) = partitions.entry(worker.group.clone()).or_default();
+            *owned += held.partitions.len();
+            *stopped += held.stopped.len();
+        }
+        let (live, ready) = (self.dead().is_empty(), self.unready().is_empty());
+        Health { live, ready, broker_up: self.is_broker_reachable(), partitions }
     }
 
     /// What runs here.

@@ -150,7 +150,7 @@ fn committed(records: &[Record], stored: &[Stored]) -> Committed {
         let end = ends.entry(Partition::new(Arc::clone(&record.topic), stored.partition)).or_default();
         *end = (*end).max(stored.offset + 1);
     }
-    Committed { ends }
+    Committed { ends, steps: None }
 }
 
 impl Broker for Embedded {

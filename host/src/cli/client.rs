@@ -3,9 +3,11 @@
 //! Plain HTTP on purpose: the listener has no TLS and is for private networks. What a host refuses (problem details, RFC
 //! 9457) becomes a [`Failure`] that says the same. Bounded: 5 s to connect, 40 s a request, 128 MiB an answer.
 
+use std::io;
 use std::time::Duration;
 
 use clap::Args;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use ureq::http::StatusCode;
@@ -49,6 +51,20 @@ pub(super) fn agent(within: Duration) -> ureq::Agent {
         .timeout_global(Some(within))
         .user_agent(concat!("fnhost/", env!("CARGO_PKG_VERSION")));
     config.build().into()
+}
+
+/// Waits before the next question, unless nobody reads what is printed any more: that would be noticed only with what comes next.
+pub(super) fn pause(wait: Duration) -> Result<(), Failure> {
+    let stdout = io::stdout();
+    let mut watched = [PollFd::new(&stdout, PollFlags::empty())];
+    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+    if poll(&mut watched, Some(&at_once)).is_ok()
+        && watched.iter().any(|fd| fd.revents().intersects(PollFlags::ERR | PollFlags::HUP))
+    {
+        return Err(io::Error::from(io::ErrorKind::BrokenPipe).into());
+    }
+    std::thread::park_timeout(wait);
+    Ok(())
 }
 
 /// Asks one host.
@@ -171,6 +187,11 @@ impl Answer {
                     .hint("are the host and this command of one version? fnhost --version")
             })
         })
+    }
+
+    /// What it says, as it is.
+    pub(super) fn text(&self) -> &str {
+        &self.body
     }
 
     /// Why the host has not done it.

@@ -83,6 +83,7 @@ pub(super) struct Host {
     loaded: Arc<Loaded>,
     deploy: Arc<Deploy>,
     status: Arc<Status>,
+    metrics: Arc<Metrics>,
     stop: Arc<AtomicBool>,
     workers: Vec<JoinHandle<()>>,
     failures: mpsc::Receiver<anyhow::Error>,
@@ -130,7 +131,10 @@ impl Host {
         let status = Status::new(loaded.app(), status::SILENCE_MAX, status::uptime());
         let loaded = Arc::new(loaded);
         let deploy = Arc::new(Deploy::new(loaded.versions().clone()));
-        deploy.digests().iter().for_each(|(function, digest)| status.set_version(function, *digest));
+        for (function, digest) in deploy.digests() {
+            status.set_version(&function, digest);
+            metrics.activated(&function, digest);
+        }
         let stop = Arc::new(AtomicBool::new(false));
         let ledger = Arc::new(Ledger::new(Arc::clone(&broker), loaded.app().deployments_topic().into()));
         let nudge = Arc::new(Nudge::default());
@@ -139,7 +143,7 @@ impl Host {
                 ledger: Arc::clone(&ledger),
                 deploy: Arc::clone(&deploy),
                 loader: Arc::clone(&loaded) as Arc<dyn Loader>,
-                witness: Arc::new(Seen::new(Arc::clone(&status))),
+                witness: Arc::new(Seen::new(Arc::clone(&status), Arc::clone(&metrics))),
                 functions: loaded.app().functions.iter().map(|function| function.name.clone()).collect(),
                 stop: Arc::clone(&stop),
                 nudge: Arc::clone(&nudge),
@@ -205,6 +209,7 @@ impl Host {
             loaded,
             deploy,
             status,
+            metrics,
             stop,
             workers,
             failures,
@@ -259,6 +264,7 @@ impl Host {
         let digest = version.digest();
         self.deploy.activate(&function.name, version);
         self.status.set_version(&function.name, digest);
+        self.metrics.activated(&function.name, digest);
         Ok(Some(digest))
     }
 

@@ -1,25 +1,36 @@
 //! `fnhost status`: whether a host is ready, and what runs on it.
 
 use std::io::Write;
+use std::time::Duration;
 
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use ureq::http::StatusCode;
 
+use self::watch::Rates;
 use super::client::{AdminArg, Client};
 use super::{Failure, Format};
 use crate::admin::status::{FunctionView, Functions, Reason};
 
+mod watch;
+
 /// Print whether a running host is ready, and its functions with version, partitions and lag
 ///
 /// Lag is how many offsets lie before a function's group, on all hosts together. Ends with 1 when the host is not ready.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(super) struct StatusArgs {
     #[command(flatten)]
     admin: AdminArg,
     /// How it is printed
     #[arg(long, value_enum, default_value_t)]
     format: Format,
+    /// Print it again every SECONDS, with events per second, until Ctrl-C
+    ///
+    /// 2 when left out. A terminal is written over; elsewhere there is a block, or a line of JSON, each time. A host that goes away
+    /// is waited for.
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2",
+          value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    watch: Option<u64>,
 }
 
 /// What keeps a host from being ready.
@@ -35,11 +46,36 @@ struct Shown<'a> {
     reasons: &'a [Reason],
     #[serde(flatten)]
     functions: &'a Functions,
+    /// By function; not known from one look alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    events_per_second: Option<&'a Rates>,
+}
+
+/// What a host said.
+struct Look {
+    functions: Functions,
+    ready: bool,
+    reasons: Vec<Reason>,
 }
 
 /// Asks, and prints.
-pub(super) fn status(args: &StatusArgs, out: &mut dyn Write) -> Result<(), Failure> {
-    let client = Client::new(&args.admin)?;
+pub(super) fn status(args: StatusArgs, out: &mut dyn Write) -> Result<(), Failure> {
+    if let Some(seconds) = args.watch {
+        return watch::watch(args, Duration::from_secs(seconds));
+    }
+    let Look { functions, ready, reasons } = look(&Client::new(&args.admin)?)?;
+    match args.format {
+        Format::Json => {
+            let shown = Shown { ready, reasons: &reasons, functions: &functions, events_per_second: None };
+            writeln!(out, "{}", serde_json::to_string_pretty(&shown).map_err(Failure::internal)?)?;
+        }
+        Format::Text => write!(out, "{}", text(&functions, ready, &reasons, None))?,
+    }
+    if ready { Ok(()) } else { Err(Failure::printed()) }
+}
+
+/// Asks.
+fn look(client: &Client) -> Result<Look, Failure> {
     let functions: Functions = client.get("/functions", &[])?.good()?;
     let answer = client.get("/readyz", &[])?;
     let ready = answer.status.is_success();
@@ -48,42 +84,42 @@ pub(super) fn status(args: &StatusArgs, out: &mut dyn Write) -> Result<(), Failu
         status if status.is_success() => Vec::new(),
         _ => return Err(answer.refused()),
     };
-    match args.format {
-        Format::Json => {
-            let shown = Shown { ready, reasons: &reasons, functions: &functions };
-            writeln!(out, "{}", serde_json::to_string_pretty(&shown).map_err(Failure::internal)?)?;
-        }
-        Format::Text => write!(out, "{}", text(&functions, ready, &reasons))?,
-    }
-    if ready { Ok(()) } else { Err(Failure::printed()) }
+    Ok(Look { functions, ready, reasons })
 }
 
-fn text(functions: &Functions, ready: bool, reasons: &[Reason]) -> String {
+/// With a column of rates, when somebody watches.
+fn text(functions: &Functions, ready: bool, reasons: &[Reason], rates: Option<&Rates>) -> String {
     let mut text = format!("{} is {}\n", functions.app, if ready { "ready" } else { "not ready" });
     for Reason { worker, partition, reason } in reasons {
         let who: Vec<&str> = [worker, partition].into_iter().flatten().map(String::as_str).collect();
         let colon = if who.is_empty() { "" } else { ": " };
         text.push_str(&format!("  {}{colon}{reason}\n", who.join(" ")));
     }
-    let head = ["FUNCTION", "VERSION", "PARTITIONS", "LAG"].map(str::to_owned);
-    let rows: Vec<[String; 4]> = std::iter::once(head).chain(functions.functions.iter().map(row)).collect();
-    let width = |column: fn(&[String; 4]) -> &String| rows.iter().map(|row| column(row).chars().count()).max();
-    let widths = (width(|[a, ..]| a), width(|[_, b, ..]| b), width(|[_, _, c, _]| c), width(|[.., d]| d));
-    let (a, b, c, d) = (
-        widths.0.unwrap_or_default(),
-        widths.1.unwrap_or_default(),
-        widths.2.unwrap_or_default(),
-        widths.3.unwrap_or_default(),
-    );
+    if functions.functions.is_empty() {
+        return text;
+    }
+    let head = ["FUNCTION", "VERSION", "PARTITIONS", "LAG", "EVENTS/S"].map(str::to_owned);
+    let rows = functions.functions.iter().map(|view| row(view, rates));
+    let mut rows: Vec<Vec<String>> = std::iter::once(head.into()).chain(rows.map(Into::into)).collect();
+    if rates.is_none() {
+        rows.iter_mut().for_each(|row| drop(row.pop()));
+    }
+    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
     text.push('\n');
-    for [function, version, partitions, lag] in &rows {
-        text.push_str(&format!("{function:<a$}  {version:<b$}  {partitions:>c$}  {lag:>d$}\n"));
+    for row in &rows {
+        for (column, cell) in row.iter().enumerate() {
+            let width = width(column).unwrap_or_default();
+            // Words on the left, numbers on the right.
+            text.push_str(&if column < 2 { format!("{cell:<width$}  ") } else { format!("{cell:>width$}  ") });
+        }
+        text.truncate(text.trim_end().len());
+        text.push('\n');
     }
     text
 }
 
 /// Of its partitions, those that this host has; then those that are stopped.
-fn row(view: &FunctionView) -> [String; 4] {
+fn row(view: &FunctionView, rates: Option<&Rates>) -> [String; 5] {
     let owned = view.partitions.iter().filter(|partition| partition.owned).count();
     let stopped = view.partitions.iter().filter(|partition| partition.stopped.is_some()).count();
     let mut partitions = format!("{owned} of {}", view.partitions.len());
@@ -92,7 +128,9 @@ fn row(view: &FunctionView) -> [String; 4] {
     }
     // As logs have it: the digest's first digits.
     let version = view.version.as_deref().map_or("none", |version| version.strip_prefix("sha256:").unwrap_or(version));
-    [view.function.clone(), version.chars().take(7).collect(), partitions, view.lag.to_string()]
+    let rate =
+        rates.and_then(|rates| rates.get(&view.function)).map_or_else(|| "-".to_owned(), |rate| format!("{rate:.1}"));
+    [view.function.clone(), version.chars().take(7).collect(), partitions, view.lag.to_string(), rate]
 }
 
 #[cfg(test)]
@@ -125,12 +163,24 @@ mod tests {
 
     #[test]
     fn a_ready_host_is_a_table_of_its_functions() {
-        insta::assert_snapshot!(text(&functions(), true, &[]), @r"
+        insta::assert_snapshot!(text(&functions(), true, &[], None), @r"
         shop is ready
 
         FUNCTION      VERSION         PARTITIONS   LAG
         stock         0123456  1 stopped, 2 of 3  1203
         clerk-of-all  none                0 of 0     0
+        ");
+    }
+
+    #[test]
+    fn somebody_who_watches_sees_events_per_second() {
+        let rates = [("stock".to_owned(), 12.25)].into();
+        insta::assert_snapshot!(text(&functions(), true, &[], Some(&rates)), @r"
+        shop is ready
+
+        FUNCTION      VERSION         PARTITIONS   LAG  EVENTS/S
+        stock         0123456  1 stopped, 2 of 3  1203      12.2
+        clerk-of-all  none                0 of 0     0         -
         ");
     }
 
@@ -142,7 +192,7 @@ mod tests {
             Reason { worker: worker.clone(), partition: None, reason: "restores state".into() },
             Reason { worker, partition: Some("orders[2]".into()), reason: "stopped: x".into() },
         ];
-        insta::assert_snapshot!(text(&functions(), false, &reasons), @r"
+        insta::assert_snapshot!(text(&functions(), false, &reasons, None), @r"
         shop is not ready
           the broker is away
           shop.a.0: restores state

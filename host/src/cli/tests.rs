@@ -101,6 +101,7 @@ fn every_error_of_the_broker_says_what_mends_it() {
         broker::Error::Config { key: "client.dns".into(), reason: "no such property".into() },
         broker::Error::Refused { action: "create `orders`".into(), cause: "too few brokers".into() },
     ];
+    assert!(errors.iter().all(|error| broker::Error::NAMES.contains(&error.name())));
     let texts: Vec<String> = errors.into_iter().map(of_broker).collect();
     insta::assert_snapshot!(texts.join("\n"), @r#"
     error: the broker at localhost:9092 is away

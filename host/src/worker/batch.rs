@@ -11,6 +11,7 @@ use super::plan::{Plan, Planned};
 use super::state::Store;
 use super::verdict::{Next, Verdict, decide};
 use super::{Clock, Stores};
+use crate::admin::metrics::Invocations;
 use crate::admin::status::WorkerStatus;
 use crate::app::schemas::Mismatch;
 use crate::event::{Class, Digest, Effects, Event, Failure, Outcome};
@@ -65,6 +66,7 @@ impl Handling<'_> {
         let limits = self.plan.limits;
         let mut effects_bytes = 0_usize;
         let mut handled = Handled::default();
+        let mut timed: Vec<Option<Invocations>> = vec![None; self.versions.len()];
         for (index, event) in events.iter().enumerate() {
             let is_late = self.clock.now().saturating_sub(begun) >= limits.time_max;
             if index > 0 && (is_late || effects_bytes >= limits.effects_bytes_max) {
@@ -72,14 +74,17 @@ impl Handling<'_> {
             }
             let readers = self.plan.readers.get(&event.partition.topic).map_or(&[][..], Vec::as_slice);
             for function in readers {
-                if let (Some(planned), Some(handler)) =
-                    (self.plan.functions.get(*function), self.versions.get(*function))
+                if let (Some(planned), Some(handler), Some(timed)) =
+                    (self.plan.functions.get(*function), self.versions.get(*function), timed.get_mut(*function))
                 {
                     let origin = handled.works.len();
                     let store = stores.entry((*function, event.partition.clone())).or_default();
                     let verdict = match self.decided.get(&(index, *function)) {
                         Some(failure) => Verdict::Fail { failure: failure.clone(), attempts: 1 },
-                        None => self.attempt(planned, handler.as_ref(), event, store),
+                        None => {
+                            let timed = timed.get_or_insert_with(|| planned.metrics.invocations(handler.digest()));
+                            self.attempt(planned, handler.as_ref(), timed, event, store)
+                        }
                     };
                     effects_bytes = effects_bytes.saturating_add(match &verdict {
                         Verdict::Apply(effects) => effects.size_bytes(),
@@ -115,7 +120,14 @@ impl Handling<'_> {
     }
 
     /// Invokes until there is a verdict.
-    fn attempt(&self, planned: &Planned, handler: &dyn Handler, event: &Event, store: &Arc<Store>) -> Verdict {
+    fn attempt(
+        &self,
+        planned: &Planned,
+        handler: &dyn Handler,
+        timed: &Invocations,
+        event: &Event,
+        store: &Arc<Store>,
+    ) -> Verdict {
         let seed = planned.seed(event);
         let mut attempt = 1;
         loop {
@@ -123,7 +135,7 @@ impl Handling<'_> {
             let began = self.clock.now();
             let state: Arc<dyn View> = Arc::<Store>::clone(store);
             let outcome = handler.handle(Call { event, function: &planned.function, seed, state });
-            planned.metrics.invocation(self.clock.now().saturating_sub(began));
+            timed.took(self.clock.now().saturating_sub(began));
             match decide(self.check(outcome), attempt, &planned.function.retry) {
                 Next::Decided(verdict) => {
                     if let Verdict::Fail { failure, attempts } = &verdict {

@@ -23,6 +23,8 @@ struct Laid {
 pub struct Store {
     committed: BTreeMap<Vec<u8>, Vec<u8>>,
     overlay: BTreeMap<Vec<u8>, Laid>,
+    /// Of `committed`: keys and values.
+    bytes: usize,
     /// The changelog offset up to which `committed` is known. Earlier records may be in it too.
     next: Offset,
 }
@@ -35,9 +37,16 @@ impl Store {
 
     /// Takes over one changelog record while restoring.
     pub fn restore(&mut self, key: Vec<u8>, value: Option<Vec<u8>>) {
-        match value {
-            Some(value) => drop(self.committed.insert(key, value)),
-            None => drop(self.committed.remove(&key)),
+        let key_bytes = key.len();
+        let before = match value {
+            Some(value) => {
+                self.bytes += key_bytes + value.len();
+                self.committed.insert(key, value)
+            }
+            None => self.committed.remove(&key),
+        };
+        if let Some(before) = before {
+            self.bytes -= key_bytes + before.len();
         }
     }
 
@@ -75,6 +84,11 @@ impl Store {
     /// How many pairs are committed.
     pub fn len(&self) -> usize {
         self.committed.len()
+    }
+
+    /// How many bytes the committed keys and values have.
+    pub fn size_bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Whether nothing is committed.
@@ -168,6 +182,10 @@ mod tests {
             for (key, value) in &model {
                 prop_assert_eq!(store.get(key), Some(value.as_slice()));
             }
+            let mut applied = store.clone();
+            applied.apply(None);
+            let bytes: usize = model.iter().map(|(key, value)| key.len() + value.len()).sum();
+            prop_assert_eq!((applied.len(), applied.size_bytes()), (model.len(), bytes));
             put(&mut model, &own);
             let own: BTreeMap<Vec<u8>, Option<Vec<u8>>> = own.into_iter().collect();
             let expected: Vec<(Vec<u8>, Vec<u8>)> = model

@@ -72,6 +72,7 @@ pub fn run(parts: Parts, member: &Member, stop: &AtomicBool, leave_within: Durat
                 wait = (wait * 2).min(REJOIN_WAIT.1);
             }
             Err(Ended::Away(error) | Ended::Broken(error)) => {
+                parts.metrics.broker_error(&error);
                 parts.status.set_phase(Phase::Over);
                 return Err(error);
             }
@@ -93,6 +94,7 @@ fn steps(worker: &mut Worker, parts: &Parts, stop: &AtomicBool) -> Result<(), En
                 }
             }
             Err(Ended::Away(error)) => {
+                parts.metrics.broker_error(&error);
                 if !std::mem::replace(&mut away, true) {
                     tracing::warn!(%error, group = parts.plan.group, "waiting for the broker");
                     parts.status.set_phase(Phase::Away);

@@ -147,7 +147,26 @@ fn metrics_are_in_the_format_that_prometheus_reads() {
     let admin = Admin::open();
     let answer = admin.send("GET", "/metrics");
     assert_eq!(answer.header("content-type"), "text/plain; version=0.0.4; charset=utf-8");
-    assert!(answer.body.contains("\nfnhost_build_info{version=\"0.1.0\"} 1\n"), "{}", answer.body);
+    assert!(
+        answer.body.contains(",version=\"0.1.0\",") && answer.body.contains("\nfnhost_live 1\n"),
+        "{}",
+        answer.body
+    );
+    let ready = |admin: &Admin| admin.send("GET", "/metrics").body.contains("\nfnhost_ready 1\n");
+    assert!(!ready(&admin));
+    admin.status.set_broker_reachable(true);
+    let worker = admin.status.worker("fulfilment.a.0", "fulfilment");
+    worker.set_phase(Phase::Running);
+    assert!(ready(&admin));
+    let partition = Partition::new("order-received", 3);
+    worker.set_partitions([partition.clone(), Partition::new("order-received", 4)]);
+    worker.set_stopped([(partition, "its error event was refused".to_owned())].into());
+    let body = admin.send("GET", "/metrics").body;
+    for (state, count) in [("owned", 2), ("stopped", 1)] {
+        let line = format!("\nfnhost_partitions{{group=\"fulfilment\",state=\"{state}\"}} {count}\n");
+        assert!(body.contains(&line), "{line} is not in {body}");
+    }
+    assert!(body.contains("\nfnhost_ready 0\n"), "{body}");
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 mod new;
+mod terminal;
 
 pub(crate) use new::ONE_AT_A_TIME as ONE_NEW_APP_AT_A_TIME;
 

@@ -12,12 +12,12 @@
 //!   beyond its own limit is a case for the watchdog.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::client::{Batching, Client, Delivery};
 use super::errors::{self, Demand, Fault};
 use super::watchdog::Guard;
-use crate::broker::{CommitError, Committed, Error, Position, Pulse, Transaction};
+use crate::broker::{CommitError, Committed, Error, Position, Pulse, Steps, Transaction};
 use crate::event::{Offset, Partition, Record};
 
 /// How long one call may wait for the broker before it is made again.
@@ -86,6 +86,8 @@ fn attempt<C: Client>(
     if client.is_lost() {
         return Err(CommitError::Stale { cause: "the assignment was lost".into() });
     }
+    let mut since = Instant::now();
+    let mut step = || std::mem::replace(&mut since, Instant::now()).elapsed();
     init(client, batching, pulse, guard)?;
     guard.watch(|| client.begin()).map_err(|fault| failed(client, fault))?;
 
@@ -105,10 +107,12 @@ fn attempt<C: Client>(
         return Err(CommitError::Refused { refused });
     }
 
+    let begin = step();
     let sent = again(pulse, || guard.watch(|| client.send_offsets(transaction.positions, CALL)));
     if let Err(fault) = sent {
         return Err(undo(client, fault, ends, pulse, guard));
     }
+    let offsets = step();
     // After one failure librdkafka sends nothing more of this transaction: the rest would only time out.
     while client.in_flight() > 0 && ends.failed.is_empty() {
         pulse.beat();
@@ -118,8 +122,12 @@ fn attempt<C: Client>(
         return Err(undo(client, fault, ends, pulse, guard));
     }
 
+    let deliver = step();
     match again(pulse, || guard.watch(|| client.commit(CALL))) {
-        Ok(()) => Ok(Committed { ends: ends.into_ends(transaction.records) }),
+        Ok(()) => {
+            let steps = Steps { begin, offsets, deliver, commit: step() };
+            Ok(Committed { ends: ends.into_ends(transaction.records), steps: Some(steps) })
+        }
         Err(fault) if fault.demand == Demand::Abort => Err(undo(client, fault, ends, pulse, guard)),
         Err(fault) => find_out(client, transaction, fault, pulse, guard),
     }

@@ -92,7 +92,7 @@ impl KafkaExclusive {
             }
         }
         self.producer.commit_transaction(CALL).map_err(|e| Fault::of_transaction("committing", &e))?;
-        Ok(Committed { ends })
+        Ok(Committed { ends, steps: None })
     }
 }
 

@@ -4,11 +4,9 @@
 //! that is gone is not. Ctrl-C, and a reader of stdout that is gone, end it well.
 
 use std::io::{self, Write};
-use std::thread;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use ureq::http::StatusCode;
@@ -16,7 +14,7 @@ use ureq::http::StatusCode;
 use super::TailArgs;
 use super::line::{self, Width};
 use crate::admin::events::{PAGE_EVENTS_MAX, Start};
-use crate::cli::client::Client;
+use crate::cli::client::{Client, pause};
 use crate::cli::run::{Signals, runtime};
 use crate::cli::{Failure, Format, talk};
 
@@ -67,7 +65,7 @@ fn print(args: &TailArgs, out: &mut dyn Write) -> Result<(), Failure> {
                 talk("waiting for the broker");
             }
             said = true;
-            pause()?;
+            pause(PAUSE)?;
             continue;
         }
         said = false;
@@ -88,22 +86,8 @@ fn print(args: &TailArgs, out: &mut dyn Write) -> Result<(), Failure> {
             break;
         }
         if page.events.is_empty() || !page.more {
-            pause()?;
+            pause(PAUSE)?;
         }
     }
-    Ok(())
-}
-
-/// Waits before the next question, unless nobody reads what is printed any more: that would be noticed only with the next event.
-fn pause() -> Result<(), Failure> {
-    let stdout = io::stdout();
-    let mut watched = [PollFd::new(&stdout, PollFlags::empty())];
-    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
-    if poll(&mut watched, Some(&at_once)).is_ok()
-        && watched.iter().any(|fd| fd.revents().intersects(PollFlags::ERR | PollFlags::HUP))
-    {
-        return Err(io::Error::from(io::ErrorKind::BrokenPipe).into());
-    }
-    thread::park_timeout(PAUSE);
     Ok(())
 }

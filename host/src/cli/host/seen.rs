@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use crate::admin::metrics::Metrics;
 use crate::admin::status::Status;
 use crate::broker::lock;
 use crate::deploy::book::{Deployment, Number};
@@ -12,20 +13,26 @@ use crate::event::Digest;
 /// Shows it.
 pub(super) struct Seen {
     status: Arc<Status>,
+    metrics: Arc<Metrics>,
     /// What was said last, so that it is said once.
     said: Mutex<Option<String>>,
 }
 
 impl Seen {
-    pub(super) fn new(status: Arc<Status>) -> Self {
-        Self { status, said: Mutex::default() }
+    pub(super) fn new(status: Arc<Status>, metrics: Arc<Metrics>) -> Self {
+        Self { status, metrics, said: Mutex::default() }
+    }
+
+    fn runs(&self, function: &str, version: Digest) {
+        self.status.set_version(function, version);
+        self.metrics.activated(function, version);
     }
 }
 
 impl Witness for Seen {
     fn activated(&self, function: &str, version: Digest, deployment: &Deployment) {
         tracing::info!(function, version = version.short(), deployment = deployment.number, "handles the next batch");
-        self.status.set_version(function, version);
+        self.runs(function, version);
     }
 
     fn failed(&self, blame: &Blame, active: Option<Digest>, number: Option<Number>) {
@@ -36,7 +43,7 @@ impl Witness for Seen {
             "a new version failed where the one before it did not; no event was lost to it",
         );
         if let Some(active) = active {
-            self.status.set_version(function, active);
+            self.runs(function, active);
         }
     }
 

@@ -36,7 +36,7 @@ pub(super) struct Watch {
     pub(super) app: App,
     /// The broker's address, for people.
     pub(super) endpoint: String,
-    /// Where lag is counted.
+    /// Where lag and the broker's errors are counted.
     pub(super) metrics: Arc<Metrics>,
     /// Where health is shown.
     pub(super) status: Arc<Status>,
@@ -58,7 +58,9 @@ impl Watch {
         let mut looked: Option<Instant> = None;
         let mut missing = 0_u32;
         while !self.stop.load(Ordering::Relaxed) {
-            match self.ask() {
+            let answer = self.ask();
+            answer.as_ref().err().into_iter().for_each(|error| self.metrics.broker_error(error));
+            match answer {
                 Ok(()) => {
                     if reminded.take().is_some() {
                         tracing::info!(broker = self.endpoint, "the broker answers");
@@ -170,7 +172,10 @@ impl Watch {
                     }
                     self.status.set_lag(&group, &progress);
                 }
-                Err(error) => tracing::debug!(%error, group, "lag cannot be measured"),
+                Err(error) => {
+                    self.metrics.broker_error(&error);
+                    tracing::debug!(%error, group, "lag cannot be measured");
+                }
             }
         }
     }

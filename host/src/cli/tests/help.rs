@@ -43,6 +43,7 @@ fn help_of_fnhost() {
       status       Print whether a running host is ready, and its functions with version, partitions and
                    lag
       completions  Print what a shell needs to complete fnhost's command lines
+      man          Write fnhost's man pages, one a verb
       help         Print this message or the help of the given subcommand(s)
 
     Options:

@@ -1,10 +1,13 @@
 //! What `compose/` says, where there is no Docker: its README's commands on a real Kafka, the image's health check on a
-//! real host, and versions that are written down twice.
+//! real host, what is asked of metrics, and versions that are written down twice.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use fnhost::admin::metrics::list::ALL;
+use regex::Regex;
 use serde_json::Value;
 
 use super::apps::OwnApp;
@@ -102,10 +105,98 @@ fn health_check_of_the_image_tells_a_host_that_is_ready_from_one_that_is_not() {
     assert_eq!(host.terminate().0, 0);
 }
 
+/// What text names as metrics: the names of series, but for the words that begin as they do.
+fn named(text: &str) -> BTreeSet<&str> {
+    let series = Regex::new(r"\b(?:fnhost|process)_[a-z_]+\b").unwrap();
+    series.find_iter(text).map(|found| found.as_str()).filter(|name| *name != "fnhost_sdk").collect()
+}
+
+#[test]
+fn metrics_that_the_dashboard_the_alerts_and_the_readmes_name_are_there() {
+    let series: BTreeSet<String> = ALL.iter().flat_map(|metric| metric.series()).collect();
+    let metrics: BTreeSet<&str> = ALL.iter().map(|metric| metric.name).collect();
+    let queries =
+        ["compose/grafana/fnhost.json", "compose/prometheus/alerts.yaml", "compose/prometheus/alerts_test.yaml"];
+    for file in queries {
+        let text = text(file);
+        let named = named(&text);
+        assert!(named.len() > 7, "{file} names {named:?}");
+        let unknown: Vec<_> = named.into_iter().filter(|name| !series.contains(*name)).collect();
+        assert!(unknown.is_empty(), "{file} asks for {unknown:?}, which no host serves");
+    }
+    for file in ["README.md", "compose/README.md", "host/DESIGN.md"] {
+        let text = text(file);
+        let unknown: Vec<_> = named(&text).into_iter().filter(|name| !metrics.contains(name)).collect();
+        assert!(unknown.is_empty(), "{file} names {unknown:?}, which are no metrics");
+    }
+}
+
+#[test]
+fn alerts_in_the_readme_are_those_of_the_rules_and_each_is_tried_out() {
+    let rules = text("compose/prometheus/alerts.yaml");
+    let alerts: Vec<&str> = rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).collect();
+    let readme = text("compose/README.md");
+    let shown: Vec<&str> =
+        readme.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`')).map(|(n, _)| n).collect();
+    let shown: Vec<&str> = shown.into_iter().filter(|name| name.starts_with(char::is_uppercase)).collect();
+    assert_eq!(alerts, shown);
+    let tests = text("compose/prometheus/alerts_test.yaml");
+    for alert in alerts {
+        let raised = format!("alertname: {alert}\n        exp_alerts:\n");
+        assert!(tests.contains(&raised) && tests.contains(&format!("alertname: {alert}, exp_alerts: []")), "{alert}");
+    }
+}
+
+#[test]
+fn rules_are_raised_by_what_their_tests_say() {
+    let promtool = |arguments: &[&str]| {
+        Command::new("promtool").args(arguments).current_dir(workspace().join("compose/prometheus")).output()
+    };
+    if promtool(&["--version"]).is_err() {
+        say("NOT RUN: the tests of the alert rules, for want of promtool");
+        return;
+    }
+    for arguments in [
+        &["check", "config", "prometheus.yaml"][..],
+        &["check", "rules", "--lint=all", "--lint-fatal", "alerts.yaml"],
+        &["test", "rules", "alerts_test.yaml"],
+    ] {
+        let output = promtool(arguments).unwrap();
+        assert!(output.status.success(), "promtool {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+#[test]
+fn dashboard_is_provisioned_and_needs_nothing_but_a_prometheus() {
+    let dashboard: Value = serde_json::from_str(&text("compose/grafana/fnhost.json")).unwrap();
+    let panels = dashboard["panels"].as_array().unwrap();
+    let mut ids = BTreeSet::new();
+    for panel in panels {
+        assert!(ids.insert(panel["id"].as_u64().unwrap()), "{} has the id of another panel", panel["title"]);
+        let targets = panel["targets"].as_array().map_or(&[][..], Vec::as_slice);
+        assert_eq!(targets.is_empty(), panel["type"] == "row", "{}", panel["title"]);
+        for target in targets {
+            assert_eq!(target["datasource"], serde_json::json!({ "type": "prometheus", "uid": "${datasource}" }));
+        }
+    }
+    let compose = text("compose/compose.yaml");
+    let begin = compose.find("  prometheus:\n").unwrap();
+    let published = compose.lines().filter(|line| line.trim_start().starts_with("- \"127.0.0.1:")).count();
+    let ports = compose.matches("    ports:\n").count();
+    assert_eq!((published, ports), (5, 4), "a port is open to others than this machine");
+    for file in compose[begin..].split("- ./").skip(1).map(|rest| rest.split(':').next().unwrap()) {
+        assert!(workspace().join("compose").join(file).exists(), "{file} is mounted and is not there");
+    }
+}
+
 #[test]
 fn versions_in_compose_are_those_of_the_tests_and_the_toolchain() {
     assert_eq!(after(&text("compose/compose.yaml"), "image: apache/kafka:"), VERSION);
     assert_eq!(after(&text("compose/with-kafka"), "version="), VERSION);
+    for (image, name) in [("prom/prometheus:v", "Prometheus"), ("grafana/grafana:", "Grafana")] {
+        let version = after(&text("compose/compose.yaml"), &format!("image: {image}"));
+        assert!(text("compose/README.md").contains(&format!("| {name} {version}")), "{name} {version}");
+    }
     let toolchain = after(&text("rust-toolchain.toml"), "channel = ");
     assert_eq!(after(&text("compose/Dockerfile"), "ARG RUST="), toolchain.trim_matches('"'));
 }

@@ -221,9 +221,7 @@ fn what_is_refused_says_why_and_changes_nothing() {
     hint: fnhost versions FUNCTION shows what there is
     "#);
     let own_file = inventory().display().to_string();
-    insta::assert_snapshot!(good(&["deploy", "inventory", &own_file]).replace(&own.short(), "OWN"), @r#"
-    error: OWN is active already
-    "#);
+    insta::assert_snapshot!(good(&["deploy", "inventory", &own_file]).replace(&own.short(), "OWN"), @"error: OWN is active already");
 
     let upload = |digest: Option<&str>| {
         let url = format!("http://{}/functions/inventory/versions", host.admin);

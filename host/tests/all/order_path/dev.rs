@@ -119,6 +119,12 @@ fn what_is_saved_is_what_handles_the_next_event_and_what_does_not_build_changes_
     dev.said("handles the next batch", 1);
     assert_eq!(post().0, 202);
     dev.said("greeter       applied", 2);
+    let admin = banner.rsplit_once("http://").unwrap().1.split_whitespace().next().unwrap();
+    let mut answer = agent().get(format!("http://{admin}/metrics")).call().unwrap();
+    let metrics = answer.body_mut().read_to_string().unwrap();
+    assert!(metrics.contains("\nfnhost_swaps_total{function=\"greeter\"} 2\n"), "{metrics}");
+    let versions = metrics.matches("\nfnhost_invocation_seconds_count{function=\"greeter\",version=").count();
+    assert_eq!(versions, 2, "{metrics}");
 
     let manifest = std::fs::read_to_string(app.join("app.toml")).unwrap();
     std::fs::write(app.join("none.wasm"), "this is none").unwrap();

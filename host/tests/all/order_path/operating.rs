@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{Command, Stdio};
 
+use fnhost::admin::metrics::list::ALL;
 use serde_json::Value;
 
-use super::hosts::Host;
+use super::hosts::{Host, agent};
 use super::orders::{bad_order, order, order_event, place};
 use super::world::{FNHOST, World, bounded, fnhost, fulfilment};
 use crate::kafka::eventually;
@@ -51,7 +52,8 @@ fn shipped(host: &Host) -> BTreeMap<String, usize> {
 #[test]
 fn an_operator_of_a_host_on_kafka_sees_its_status_and_its_events_and_sends_more() {
     let Some(world) = World::new() else { return };
-    operate(Host::start(&world, &[]).ready());
+    let parts = ["handle", "build", "begin", "offsets", "deliver", "commit"];
+    operate(Host::start(&world, &[]).ready(), &parts);
 }
 
 #[test]
@@ -59,10 +61,12 @@ fn an_operator_of_a_host_on_the_embedded_broker_sees_and_does_the_same() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("broker.redb");
     let broker = ["--embedded", file.to_str().unwrap()];
-    operate(Host::start_over(&fulfilment(), &broker, "127.0.0.1:0", &["--apply-topics"]).ready());
+    let host = Host::start_over(&fulfilment(), &broker, "127.0.0.1:0", &["--apply-topics"]).ready();
+    operate(host, &["handle", "build"]);
 }
 
-fn operate(host: Host) {
+/// `parts` are those of a transaction that this broker tells of.
+fn operate(host: Host, parts: &[&str]) {
     let (code, out, err) = fnhost(&["status", "--admin", &host.admin]);
     assert_eq!((code, err.as_str()), (0, ""), "{out}");
     assert!(out.starts_with("fulfilment is ready\n"), "{out}");
@@ -125,8 +129,68 @@ fn operate(host: Host) {
     let shipped = shipped(&host);
     assert_eq!((shipped[&ids[7]], shipped["by-hand"], shipped.len()), (1, 1, 21));
 
+    metrics_tell_of_it(&host, parts);
+    status_is_watched(&host);
     wrong_things_are_told(&host);
     assert_eq!(host.terminate().0, 0);
+}
+
+/// What 21 good orders, one of them twice, and a bad one leave in the metrics.
+fn metrics_tell_of_it(host: &Host, parts: &[&str]) {
+    let text = eventually("all is committed and settled", || {
+        let text = scrape(host);
+        // Every topic has had an event, so seconds are known of four partitions at least.
+        let seconds = text.lines().filter(|line| line.starts_with("fnhost_lag_seconds{")).count();
+        let lags = || text.lines().filter(|line| line.starts_with("fnhost_lag_"));
+        (seconds >= 4 && lags().all(|line| line.ends_with(" 0"))).then_some(text)
+    });
+    let sum = |series: &str| -> f64 {
+        let of = |line: &&str| line.strip_prefix(series).is_some_and(|rest| rest.starts_with([' ', '{', ',', '}']));
+        text.lines().filter(of).map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
+    };
+    for metric in ALL {
+        let series = metric.series().pop().unwrap();
+        assert!(text.contains(&format!("\n{series}")), "{series} is not in\n{text}");
+    }
+    let inventory = r#"{function="inventory""#;
+    assert_eq!(sum(&format!("fnhost_event_latency_seconds_count{inventory}")), 23.0);
+    assert!(sum(&format!("fnhost_event_latency_seconds_sum{inventory}")) > 0.0);
+    assert_eq!(sum(&format!("fnhost_invocation_seconds_count{inventory}")), 23.0);
+    assert_eq!(sum(&format!("fnhost_state_entries{inventory}")), 21.0);
+    assert!(sum(&format!("fnhost_state_bytes{inventory}")) > 21.0 * 17.0);
+    assert_eq!(sum("fnhost_partitions"), 24.0);
+    for part in ["handle", "build", "begin", "offsets", "deliver", "commit"] {
+        let told = sum(&format!("fnhost_transaction_part_seconds_sum{{part=\"{part}\"")) > 0.0;
+        assert_eq!(told, parts.contains(&part), "{part}");
+    }
+}
+
+/// Two lines of JSON, the second with rates; then Ctrl-C.
+fn status_is_watched(host: &Host) {
+    let mut watching = Command::new(FNHOST)
+        .args(["status", "--watch", "1", "--format", "json", "--admin", &host.admin])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(watching.stdout.take().unwrap());
+    let pid = watching.id().to_string();
+    let looks: Vec<Value> = bounded(&pid, || {
+        let mut look = || {
+            let mut line = String::new();
+            lines.read_line(&mut line).unwrap();
+            serde_json::from_str(&line).unwrap()
+        };
+        vec![look(), look()]
+    });
+    assert!(looks.iter().all(|look| look["ready"] == true && look["functions"].as_array().unwrap().len() == 4));
+    assert!(looks[0]["events_per_second"].is_null(), "{}", looks[0]);
+    assert_eq!(looks[1]["events_per_second"]["inventory"], 0.0, "{}", looks[1]);
+    Command::new("kill").args(["-INT", &pid]).status().unwrap();
+    assert_eq!(bounded(&pid, || watching.wait().unwrap()).code(), Some(0));
+}
+
+fn scrape(host: &Host) -> String {
+    agent().get(format!("http://{}/metrics", host.admin)).call().unwrap().body_mut().read_to_string().unwrap()
 }
 
 fn wrong_things_are_told(host: &Host) {

@@ -251,6 +251,12 @@ fn help_of_status() {
 
               [default: text]
 
+          --watch [<SECONDS>]
+              Print it again every SECONDS, with events per second, until Ctrl-C
+
+              2 when left out. A terminal is written over; elsewhere there is a block, or a line of
+              JSON, each time. A host that goes away is waited for.
+
       -h, --help
               Print help (see a summary with '-h')
 

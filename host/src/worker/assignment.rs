@@ -1,0 +1,108 @@
+//! What a worker owns: partitions come, their state is restored, they are resumed, and they go.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::restore::CACHE_AGE_MAX;
+use super::{Ended, Worker, sort};
+use crate::admin::status::Phase;
+use crate::broker::Position;
+use crate::deploy;
+use crate::event::Partition;
+
+impl Worker {
+    pub(super) fn take(&mut self, positions: BTreeMap<Partition, Position>) {
+        let now = self.parts.clock.now();
+        if self.restore.is_empty() {
+            self.restore_began = now;
+        }
+        self.drop_aged(now);
+        for (partition, position) in positions {
+            for (function, changelog) in self.parts.plan.states(&partition) {
+                self.restore.add(partition.clone(), function, changelog);
+            }
+            self.unrestored.insert(partition.clone());
+            self.deployment = self.deployment.max(deploy::noted(&position.note));
+            self.settle.add(partition.clone());
+            self.owned.insert(partition, position.next);
+        }
+        self.meters.own(self.owned.keys());
+        tracing::info!(group = self.parts.plan.group, partitions = self.owned.len(), "assigned, restoring state");
+        // With nothing to own there is nothing to restore: it stands by.
+        self.parts.status.set_phase(if self.owned.is_empty() { Phase::Running } else { Phase::Restoring });
+        self.parts.status.set_partitions(self.owned.keys().cloned());
+    }
+
+    /// Drops the stores that have been away for too long to be caches.
+    pub(super) fn drop_aged(&mut self, now: Duration) {
+        let (owned, left_at) = (&self.owned, &mut self.left_at);
+        left_at.retain(|partition, left| owned.contains_key(partition) || now.saturating_sub(*left) <= CACHE_AGE_MAX);
+        let before = self.stores.len();
+        self.stores.retain(|(_, partition), _| owned.contains_key(partition) || left_at.contains_key(partition));
+        if self.stores.len() < before {
+            self.meters.hold(&self.stores);
+        }
+    }
+
+    pub(super) fn forget(&mut self, partitions: &[Partition], lost: bool) {
+        let now = self.parts.clock.now();
+        for partition in partitions {
+            // A store that was not brought up to date stays as old as it was.
+            let was_restored = !self.unrestored.contains(partition);
+            if was_restored && self.owned.contains_key(partition) {
+                self.left_at.insert(partition.clone(), now);
+            }
+            self.owned.remove(partition);
+            self.unrestored.remove(partition);
+            self.stopped.remove(partition);
+            self.settle.remove(partition);
+        }
+        self.meters.own(self.owned.keys());
+        self.restore.forget(partitions);
+        self.waiting.retain(|event| !partitions.contains(&event.partition));
+        if self.owned.is_empty() {
+            self.held = false;
+            self.parts.status.set_phase(Phase::Joining);
+        }
+        tracing::info!(group = self.parts.plan.group, revoked = partitions.len(), lost, "partitions revoked");
+        self.parts.status.set_partitions(self.owned.keys().cloned());
+        self.parts.status.set_stopped(self.stopped.clone());
+    }
+
+    /// Whether this host has the versions that the partitions' owners before it had: no partition goes back a version.
+    pub(super) fn is_up_to_date(&self) -> bool {
+        let is_up_to_date = self.parts.deploy.active().number >= self.deployment;
+        if !is_up_to_date {
+            self.parts.status.set_phase(Phase::Awaiting { deployment: self.deployment });
+        }
+        is_up_to_date
+    }
+
+    /// Restores a little, and resumes what is restored.
+    pub(super) fn restore_some(&mut self) -> Result<(), Ended> {
+        if self.unrestored.is_empty() {
+            return Ok(());
+        }
+        self.restore.advance(self.parts.broker.as_ref(), &mut self.stores).map_err(sort)?;
+        if !self.restore.is_empty() || !self.is_up_to_date() {
+            return Ok(());
+        }
+        let ready: Vec<Partition> = std::mem::take(&mut self.unrestored).into_iter().collect();
+        if !self.held {
+            self.membership.resume(&ready)?;
+        }
+        let took = self.parts.clock.now().saturating_sub(self.restore_began);
+        let records = std::mem::take(&mut self.restore.records);
+        self.parts.metrics.restored(records, took);
+        self.meters.hold(&self.stores);
+        tracing::info!(
+            group = self.parts.plan.group,
+            partitions = ready.len(),
+            records,
+            ?took,
+            "state restored, running"
+        );
+        self.parts.status.set_phase(Phase::Running);
+        Ok(())
+    }
+}
