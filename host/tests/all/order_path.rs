@@ -21,6 +21,7 @@ mod outage;
 mod raw;
 mod refusals;
 mod state;
+mod swaps;
 mod tools;
 mod trials;
 mod world;

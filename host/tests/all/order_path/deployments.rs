@@ -1,7 +1,8 @@
 //! Versions deployed to running hosts: every host follows, a restart keeps them, and what is refused changes nothing.
 
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use fnhost::event::Digest;
 use serde_json::Value;
@@ -130,6 +131,54 @@ fn what_is_deployed_on_the_embedded_broker_runs_after_a_restart() {
     let broker = ["--embedded", file.to_str().unwrap()];
     let start = || Host::start_over(&fulfilment(), &broker, "127.0.0.1:0", &["--apply-topics"]);
     deploys(start().ready(), start);
+}
+
+/// How far a deployment is when its host is killed.
+const STEPS: [&str; 4] = ["asked for", "staged", "written", "answered"];
+
+#[test]
+fn a_host_that_is_killed_in_any_step_of_a_deployment_leaves_all_hosts_on_one_version() {
+    let Some(world) = World::new() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("cache");
+    let first = || Host::start(&world, &["--instance", "a", "--cache", cache.to_str().unwrap()]);
+    let (mut victim, other) = (first().ready(), Host::start(&world, &["--instance", "b"]).ready());
+    for step in STEPS {
+        let (file, digest) = rebuilt(folder.path(), &inventory(), &step.replace(' ', "-"));
+        let mut deploying = Command::new(FNHOST)
+            .args(["deploy", "inventory", file.to_str().unwrap(), "--admin", &victim.admin])
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut said = String::new();
+        let mut stderr = BufReader::new(deploying.stderr.take().unwrap());
+        stderr.read_line(&mut said).unwrap();
+        assert!(said.contains("the host compiles and checks it"), "{said}");
+        let staged = cache.join("modules").join(digest.hex()).with_extension("wasm");
+        match step {
+            "staged" => eventually("the component is kept", || staged.exists().then_some(())),
+            "written" => runs(&other, digest),
+            "answered" => assert!(deploying.wait().unwrap().success()),
+            _ => {}
+        }
+        victim.kill();
+        bounded(&deploying.id().to_string(), || deploying.wait().unwrap());
+        victim = first().ready();
+        eventually("both hosts run one version", || {
+            let version = active(&other);
+            (active(&victim) == version && confirmed_by(&other) == version).then_some(())
+        });
+        let must_be = matches!(step, "written" | "answered").then(|| digest.to_string());
+        assert!(must_be.is_none_or(|version| active(&other) == version), "{step}");
+    }
+    let third = Host::start(&world, &[]).ready();
+    assert_eq!(active(&third), active(&other));
+    let (file, digest) = rebuilt(folder.path(), &inventory(), "last");
+    told(&victim, &["deploy", "inventory", file.to_str().unwrap()]);
+    for host in [&victim, &other, &third] {
+        runs(host, digest);
+    }
 }
 
 #[test]

@@ -105,7 +105,7 @@ pub(crate) fn free_address() -> String {
 }
 
 /// Waits until the group has read everything, by Kafka's own word, and nobody holds a transaction open.
-fn nothing_is_left(world: &World) {
+pub(crate) fn nothing_is_left(world: &World) {
     eventually("the group has read everything", || {
         let rows = world.kafka().consumer_groups_describe("fulfilment");
         let lags: Vec<&str> = rows.iter().filter_map(|row| row.get("LAG")).map(String::as_str).collect();
