@@ -221,14 +221,12 @@ fn a_file_that_is_no_function_is_refused_by_check_and_by_run_in_one_clear_line()
     let refused = |what: &str, line: &str, make: &dyn Fn(&Path)| {
         fs::remove_file(&file).ok();
         make(&file);
-        let (code, _, said) = fnhost(&["check", &path]);
-        assert_eq!(code, 1, "{what}: {said}");
-        assert_eq!(said.lines().next(), Some(format!("error: function `f` does not load: {line}").as_str()), "{what}");
-        let (code, _, said) = fnhost(&["run", &path, "--brokers", "127.0.0.1:1"]);
-        assert_eq!(code, 1, "{what}: {said}");
-        let lines: Vec<&str> = said.lines().collect();
-        let told = ["error: function `f` cannot be loaded".to_owned(), format!("  caused by: {line}")];
-        assert!(lines.windows(2).any(|two| two == told), "{what}: {said}");
+        let told = format!("error: function `f` does not load: {line}");
+        for verb in [&["check", &path][..], &["run", &path, "--brokers", "127.0.0.1:1"]] {
+            let (code, _, said) = fnhost(verb);
+            assert_eq!(code, 1, "{what}: {said}");
+            assert!(said.lines().any(|line| line == told), "{what}: {said}");
+        }
     };
     const HANDLER: &str = "fnhost:function/handler@0.1.0";
     refused("an empty file", "it is empty", &|file| drop(File::create(file).unwrap()));
