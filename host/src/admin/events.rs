@@ -2,16 +2,16 @@
 //!
 //! | request | answers |
 //! |---|---|
-//! | `GET /events/TOPIC?from=…&key=…&limit=…` | `{ "events": […], "next": CURSOR, "more": BOOL }`: committed events from a place on, by time. `from=CURSOR` goes on; asking again and again follows the topic |
+//! | `GET /events/TOPIC?from=…&since=…&key=…&limit=…` | `{ "events": […], "next": CURSOR, "more": BOOL }`: committed events from a place on, by time. `from=CURSOR` goes on; asking again and again follows the topic |
 //! | `POST /events/TOPIC` | 200 `{ "topic", "partition", "offset" }` when the broker has the event |
 //!
 //! How an event is written stands in [`crate::form`]. `from` is a [`Start`]: `earliest` unless told otherwise. `key` compares
-//! with the whole key, which must be text. `limit` is at most [`PAGE_EVENTS_MAX`], which it is unless told otherwise. A page of
+//! with the whole key, which must be text. `since` leaves out what is older, in milliseconds since the Unix epoch. `limit` is at most [`PAGE_EVENTS_MAX`], which it is unless told otherwise. A page of
 //! few or no events may say `more`: ask again.
 //!
 //! Only the app's topics can be read, and the changelogs of its functions' state; only the app's topics can be written to. What is
-//! sent is held against no schema: to see what becomes of a broken event is one reason to send it. There are no times to
-//! read from: the broker's seam has no index by time.
+//! sent is held against no schema: to see what becomes of a broken event is one reason to send it. The broker's seam has no
+//! index by time: with `since`, what is older is read and left out.
 //!
 //! Bounded: `READS_MAX` pages and `SENDS_MAX` events at once (beyond them 503), a page by `page::Limits`, an event by
 //! its topic's `max-message`. Refused: bodies that are not said to be JSON, so that no web page can send events from a
@@ -138,6 +138,7 @@ pub(super) fn routes(events: Arc<Events>) -> Router {
 struct Asked {
     from: Option<String>,
     key: Option<String>,
+    since: Option<u64>,
     limit: Option<usize>,
 }
 
@@ -173,7 +174,7 @@ async fn read(
         return Err(unreadable(format!("`limit` is 1 to {PAGE_EVENTS_MAX}")));
     }
     let permit = events.admit(&events.reads)?;
-    let wanted = Wanted { topic, from, key: asked.key.map(String::into_bytes), limit };
+    let wanted = Wanted { topic, from, key: asked.key.map(String::into_bytes), since_ms: asked.since, limit };
     // A client that leaves does not end it; its limits do.
     let page = task::spawn_blocking(move || {
         let _permit = permit;

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 use clap::{Args, Subcommand};
 
@@ -38,9 +39,12 @@ struct TailArgs {
     topic: String,
     /// Where to begin: `earliest`, `latest`, an offset for every partition, or PARTITION:OFFSET,…
     ///
-    /// `earliest` when left out, with --follow `latest`.
+    /// `earliest` when left out, with --follow and no --since `latest`.
     #[arg(long, value_name = "PLACE")]
     from: Option<Start>,
+    /// Only events from this time on: `10m` ago, or 2026-11-21T10:00:00Z. What is older is read over, from --from on
+    #[arg(long, value_name = "TIME", value_parser = since)]
+    since: Option<SystemTime>,
     /// Print what comes later too, until Ctrl-C
     #[arg(short, long)]
     follow: bool,
@@ -84,6 +88,13 @@ struct SendArgs {
     format: Format,
     #[command(flatten)]
     admin: AdminArg,
+}
+
+/// A time, or how long ago it was.
+fn since(text: &str) -> Result<SystemTime, String> {
+    let ago = humantime::parse_duration(text).ok().and_then(|ago| SystemTime::now().checked_sub(ago));
+    ago.or_else(|| humantime::parse_rfc3339_weak(text).ok())
+        .ok_or_else(|| "it is to be how long ago, such as 10m, or a time such as 2026-11-21T10:00:00Z".to_owned())
 }
 
 fn topic(text: &str) -> Result<String, String> {

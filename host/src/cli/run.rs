@@ -34,15 +34,15 @@ pub(super) fn run(args: RunArgs) -> Result<(), Failure> {
     if args.build {
         build::build_app(&manifest.app, &mut io::stderr())?;
     }
-    let broker = connection.connect(&asked)?;
-    if args.apply_topics {
-        topics::apply(&manifest.app, broker.as_ref(), Inputs::Keep, &asked, &mut io::stderr())?;
-    }
     if let Some(cache) = &args.cache {
         // What is wrong with it is said where it is used.
         paths::make_parent(cache);
     }
     let loaded = Loaded::load(manifest, args.cache)?;
+    let broker = connection.connect(&asked)?;
+    if args.apply_topics {
+        topics::apply(loaded.app(), broker.as_ref(), Inputs::Keep, &asked, &mut io::stderr())?;
+    }
     let settings = Settings {
         token,
         schemas,

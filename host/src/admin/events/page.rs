@@ -73,8 +73,18 @@ pub(super) struct Wanted {
     pub(super) from: Start,
     /// Only events with this key.
     pub(super) key: Option<Vec<u8>>,
+    /// Only events that are no older, in milliseconds since the Unix epoch.
+    pub(super) since_ms: Option<u64>,
     /// At most this many events.
     pub(super) limit: usize,
+}
+
+impl Wanted {
+    fn takes(&self, event: &Event) -> bool {
+        // One without a time may be as new as any.
+        let is_old = event.timestamp_ms.zip(self.since_ms).is_some_and(|(at, since)| at < since);
+        !is_old && (self.key.is_none() || event.key == self.key)
+    }
 }
 
 /// What bounds a page.
@@ -192,7 +202,7 @@ impl Part {
             match replay.next(until.saturating_duration_since(Instant::now()))? {
                 Replayed::Records(events) => {
                     for event in events {
-                        let kept = wanted.key.is_none() || event.key == wanted.key;
+                        let kept = wanted.takes(&event);
                         let size = event.size_bytes();
                         let full = kept && !self.events.is_empty() && bytes + size > bytes_max;
                         if full || records == limits.records || self.events.len() == wanted.limit {

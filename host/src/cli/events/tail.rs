@@ -4,7 +4,7 @@
 //! that is gone is not. Ctrl-C, and a reader of stdout that is gone, end it well.
 
 use std::io::{self, Write};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use serde::Deserialize;
@@ -50,7 +50,8 @@ pub(super) fn tail(args: TailArgs) -> Result<(), Failure> {
 fn print(args: &TailArgs, out: &mut dyn Write) -> Result<(), Failure> {
     let client = Client::new(&args.admin)?;
     let path = format!("/events/{}", args.topic);
-    let beginning = if args.follow { Start::Latest } else { Start::Earliest };
+    let beginning = if args.follow && args.since.is_none() { Start::Latest } else { Start::Earliest };
+    let since = args.since.map(|at| at.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis().to_string());
     let mut from = args.from.as_ref().unwrap_or(&beginning).to_string();
     let width = if args.full { Width::Full } else { Width::of_stdout() };
     let mut left = args.limit.unwrap_or(u64::MAX);
@@ -59,6 +60,7 @@ fn print(args: &TailArgs, out: &mut dyn Write) -> Result<(), Failure> {
         let limit = left.min(PAGE_EVENTS_MAX as u64).to_string();
         let mut parameters = vec![("from", from.as_str()), ("limit", &limit)];
         parameters.extend(args.key.as_deref().map(|key| ("key", key)));
+        parameters.extend(since.as_deref().map(|since| ("since", since)));
         let answer = client.get(&path, &parameters)?;
         if answer.status == StatusCode::SERVICE_UNAVAILABLE && args.follow {
             if !said {

@@ -110,6 +110,8 @@ fn operate(host: Host, parts: &[&str]) {
     assert_eq!(errors.iter().map(|event| event["key"].as_str()).collect::<Vec<_>>(), [Some(&*bad)]);
     assert_eq!(tail(&host, &["order-received"]).len(), 21);
     assert_eq!(tail(&host, &["order-received", "--limit", "5"]).len(), 5);
+    assert_eq!(tail(&host, &["order-received", "--since", "1h"]).len(), 21);
+    assert_eq!(tail(&host, &["order-received", "--since", "2099-01-01T00:00:00Z"]).len(), 0);
     assert_eq!(tail(&host, &["fulfilment.inventory.order-received.state", "--limit", "2"]).len(), 2);
 
     // What was printed is taken again: the same order a second time has no effect, a new one has its own.

@@ -106,7 +106,11 @@ fn help_of_events() {
           --from <PLACE>
               Where to begin: `earliest`, `latest`, an offset for every partition, or PARTITION:OFFSET,…
 
-              `earliest` when left out, with --follow `latest`.
+              `earliest` when left out, with --follow and no --since `latest`.
+
+          --since <TIME>
+              Only events from this time on: `10m` ago, or 2026-11-21T10:00:00Z. What is older is read
+              over, from --from on
 
       -f, --follow
               Print what comes later too, until Ctrl-C
