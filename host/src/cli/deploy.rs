@@ -2,14 +2,14 @@
 //!
 //! All four ask the admin listener of any one host, which writes to the app's deployments topic; every host follows that.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 
 use super::client::{AdminArg, Client};
-use super::{Failure, Format, talk};
+use super::{Failure, Format, talk, test};
 use crate::admin::deployments::{COMPONENT_BYTES_MAX, Changed, Rollback, View, content_digest};
 use crate::event::Digest;
 
@@ -31,6 +31,9 @@ pub(super) struct DeployArgs {
     /// What is to be said of it
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     note: String,
+    /// Run the function's scenarios through it first: the app's folder, or the function's
+    #[arg(long, value_name = "APP|FUNCTION")]
+    scenarios: Option<PathBuf>,
     /// Take it although it reaches more than the active version
     #[arg(long)]
     allow_wider: bool,
@@ -99,6 +102,9 @@ pub(super) fn deploy(args: &DeployArgs, out: &mut dyn Write) -> Result<(), Failu
     let client = Client::patient(&args.admin, DEPLOY_WITHIN)?;
     let wasm = read(&args.file)?;
     let digest = Digest::of(&wasm);
+    if let Some(path) = &args.scenarios {
+        test::through(path, &args.function, &args.file, &mut io::stderr())?;
+    }
     talk(&format!(
         "{} is {}, {} bytes; the host compiles and checks it",
         args.file.display(),

@@ -5,7 +5,7 @@
 //! that is not there, ends the verb.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 
 use super::target::Target;
 use super::{Failure, Format, check, components, talk};
-use crate::app::Function;
 use crate::app::fault::{Fault, Faults};
+use crate::app::{Function, Source};
 use crate::scenario::{self, Bench, Line, Scenario, Unmet};
 
 /// What stands in the help below the options.
@@ -127,6 +127,36 @@ pub(super) fn test(args: &TestArgs, out: &mut dyn Write) -> Result<(), Failure> 
         ));
     }
     if failed == 0 { Ok(()) } else { Err(Failure::printed()) }
+}
+
+/// Runs a function's scenarios, of an app or of itself at `path`, through another component of it. What fails is printed, and is a
+/// failure.
+pub(super) fn through(path: &Path, function: &str, component: &Path, out: &mut dyn Write) -> Result<(), Failure> {
+    let target = Target::find(path)?;
+    let is_of_it = |scenario: &Scenario| scenario.function.as_ref().is_some_and(|of| of.name == function);
+    let all = scenario::find(&target.manifest.app)?;
+    let scenarios: Vec<Scenario> = all.into_iter().filter(|s| target.means(s) && is_of_it(s)).collect();
+    if scenarios.is_empty() {
+        let fault = Fault::new(format!("{} has no scenario of `{function}`", path.display()));
+        return Err(Faults::from(fault.hint("leave --scenarios out, or write one: fnhost help test")).into());
+    }
+    let mut manifest = target.manifest;
+    for known in manifest.app.functions.iter_mut().filter(|known| known.name == function) {
+        *known = Arc::new(Function { source: Source::Component(component.to_owned()), ..Function::clone(known) });
+    }
+    let functions = needed(&manifest.app.functions, &scenarios);
+    let bench = components::bench(&manifest, &functions, None, "")?;
+    let done =
+        scenarios.into_iter().map(|scenario| Done::of(&bench, scenario, false)).collect::<Result<Vec<_>, _>>()?;
+    let failed = done.iter().filter(|one| !one.is_passed()).count();
+    print_failures(&done, out)?;
+    if failed > 0 {
+        let all = done.len();
+        let error = anyhow::anyhow!("{failed} of {all} scenarios of `{function}` fail; nothing was deployed");
+        return Err(Failure::fault(error).hint("leave --scenarios out, if what they expect is no longer so"));
+    }
+    talk(&format!("{} scenarios of `{function}` passed", done.len()));
+    Ok(())
 }
 
 /// The functions whose components the scenarios need, in the manifest's order.

@@ -78,7 +78,9 @@ fn deploys(host: Host, start: impl Fn() -> Host) -> Host {
     assert_eq!(out, format!("nothing is in the way of inventory {change}"));
     assert_eq!(active(&host), own.to_string());
 
-    let out = told(&host, &["deploy", "inventory", second.to_str().unwrap(), "--note", "it is faster"]);
+    let app = fulfilment().display().to_string();
+    let noted = ["deploy", "inventory", second.to_str().unwrap(), "--note", "it is faster", "--scenarios", &app];
+    let out = told(&host, &noted);
     assert_eq!(out, format!("deployment 1: inventory {change}"));
     runs(&host, second_digest);
     assert_eq!(confirmed_by(&host), second_digest.to_string());
@@ -269,6 +271,10 @@ fn what_is_refused_says_why_and_changes_nothing() {
 
     hint: fnhost versions FUNCTION shows what there is
     "#);
+    // The scenarios of inventory expect other things of the guest.
+    let app = fulfilment().display().to_string();
+    let said = good(&["deploy", "inventory", wide.to_str().unwrap(), "--scenarios", &app]);
+    assert!(said.contains(" scenarios of `inventory` fail; nothing was deployed\n"), "{said}");
     let own_file = inventory().display().to_string();
     insta::assert_snapshot!(good(&["deploy", "inventory", &own_file]).replace(&own.short(), "OWN"), @"error: OWN is active already");
 

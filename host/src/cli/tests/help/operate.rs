@@ -309,6 +309,9 @@ fn help_of_deploy() {
           --note <TEXT>
               What is to be said of it
 
+          --scenarios <APP|FUNCTION>
+              Run the function's scenarios through it first: the app's folder, or the function's
+
           --allow-wider
               Take it although it reaches more than the active version
 
