@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub mod trace;
+
 /// A place in a partition's log. The offset of a record, or the one after the last.
 pub type Offset = i64;
 

@@ -4,6 +4,8 @@ use axum::http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE
 use axum::http::{HeaderMap, HeaderName, StatusCode};
 
 use super::problem::Problem;
+use crate::event::Header;
+use crate::event::trace::{self, TRACEPARENT, TRACESTATE};
 
 /// <https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/>
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -50,6 +52,17 @@ pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Pro
             "send one key of 1 to {KEY_CHARS_MAX} visible ASCII characters, bare or in double quotes, such as a UUID"
         ))),
     }
+}
+
+/// What says in which trace a request is, as a record carries it on. What cannot be read is in none.
+pub(super) fn trace(headers: &HeaderMap) -> Vec<Header> {
+    // Two parents are none (W3C Trace Context, 3.2.4).
+    let mut parents = headers.get_all(TRACEPARENT).iter();
+    let parent = parents.next().filter(|_| parents.next().is_none());
+    let context = parent.and_then(|parent| trace::Context::parse(parent.as_bytes()));
+    let states: Vec<&[u8]> = headers.get_all(TRACESTATE).iter().map(|state| state.as_bytes()).collect();
+    let state = states.join(&b","[..]);
+    context.map(|context| trace::headers(context, Some(&state))).unwrap_or_default()
 }
 
 fn bare(text: &str) -> Option<String> {

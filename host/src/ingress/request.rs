@@ -20,6 +20,7 @@ use super::problem::Problem;
 use super::{Shared, Target, body, headers};
 use crate::admin::metrics::Metrics;
 use crate::broker::{PublishError, Stored};
+use crate::event::Header;
 
 /// When to come back if too many requests are in flight.
 const RETRY_AFTER_BUSY_SECONDS: u64 = 1;
@@ -89,6 +90,8 @@ pub(super) async fn handle(State(shared): State<Arc<Shared>>, request: Request) 
 /// A request that is complete.
 struct Admitted {
     key: Option<String>,
+    /// In which trace it is.
+    trace: Vec<Header>,
     body: Vec<u8>,
     permit: OwnedSemaphorePermit,
 }
@@ -111,7 +114,7 @@ async fn admit(
     headers::expect_json(headers)?;
     let key = headers::idempotency_key(headers)?;
     let body = body::read(body, target.route.body_bytes_max, shared.options.body_read_timeout).await?;
-    Ok(Admitted { key, body, permit })
+    Ok(Admitted { key, trace: headers::trace(headers), body, permit })
 }
 
 /// Goes on in a task that nothing cancels.
@@ -119,8 +122,8 @@ async fn detach(shared: Arc<Shared>, target: Arc<Target>, admitted: Admitted, mu
     // What a panic in the task leaves behind.
     measured.status = StatusCode::INTERNAL_SERVER_ERROR.as_u16();
     let task = tokio::spawn(async move {
-        let Admitted { key, body, permit } = admitted;
-        let answer = match publish(&shared, &target, key.as_deref(), body).await {
+        let Admitted { key, trace, body, permit } = admitted;
+        let answer = match publish(&shared, &target, key.as_deref(), trace, body).await {
             Ok(accepted) => accepted.answer(&target.route.path),
             Err(problem) => problem.into_response(),
         };
@@ -138,8 +141,15 @@ async fn detach(shared: Arc<Shared>, target: Arc<Target>, admitted: Admitted, mu
 }
 
 /// Makes the event and waits until its fate is known. What the body grows into is gone before the wait.
-async fn publish(shared: &Shared, target: &Target, key: Option<&str>, body: Vec<u8>) -> Result<Accepted, Problem> {
-    let Composed { id, record } = compose(target, key, &body, (shared.clock)())?;
+async fn publish(
+    shared: &Shared,
+    target: &Target,
+    key: Option<&str>,
+    trace: Vec<Header>,
+    body: Vec<u8>,
+) -> Result<Accepted, Problem> {
+    let Composed { id, mut record } = compose(target, key, &body, (shared.clock)())?;
+    record.headers.extend(trace);
     drop(body);
     let published = shared.publisher.publish(record);
     match timeout(shared.options.publish_timeout, published).await {

@@ -38,6 +38,8 @@ const STDERR: u32 = 2;
 /// What one invocation says.
 pub(super) struct Log {
     function: Arc<Function>,
+    /// Which trace the event is in.
+    trace: Option<String>,
     /// How many log lines there were, shown or not.
     lines: u64,
     /// How many bytes of stdout and stderr there were, shown or not.
@@ -50,20 +52,21 @@ pub(super) struct Log {
 }
 
 macro_rules! say {
-    ($level:expr, $function:expr, $($rest:tt)*) => {
+    ($level:expr, $log:expr, $($rest:tt)*) => {{
+        let (function, trace_id) = ($log.function.name.as_str(), $log.trace.as_deref());
         match $level {
-            Level::TRACE => tracing::trace!(target: "function", function = $function, $($rest)*),
-            Level::DEBUG => tracing::debug!(target: "function", function = $function, $($rest)*),
-            Level::INFO => tracing::info!(target: "function", function = $function, $($rest)*),
-            Level::WARN => tracing::warn!(target: "function", function = $function, $($rest)*),
-            Level::ERROR => tracing::error!(target: "function", function = $function, $($rest)*),
+            Level::TRACE => tracing::trace!(target: "function", function, trace_id, $($rest)*),
+            Level::DEBUG => tracing::debug!(target: "function", function, trace_id, $($rest)*),
+            Level::INFO => tracing::info!(target: "function", function, trace_id, $($rest)*),
+            Level::WARN => tracing::warn!(target: "function", function, trace_id, $($rest)*),
+            Level::ERROR => tracing::error!(target: "function", function, trace_id, $($rest)*),
         }
-    };
+    }};
 }
 
 impl Log {
-    pub(super) fn of(function: Arc<Function>) -> Self {
-        Self { function, lines: 0, stream_bytes: 0, out: vec![], err: vec![], last_words: vec![] }
+    pub(super) fn of(function: Arc<Function>, trace: Option<String>) -> Self {
+        Self { function, trace, lines: 0, stream_bytes: 0, out: vec![], err: vec![], last_words: vec![] }
     }
 
     /// Shows what is left, says what was left out, and gives the end of stderr.
@@ -111,7 +114,7 @@ impl Log {
         if !line.is_empty() {
             let line = String::from_utf8_lossy(&line);
             let stream = if stream == STDERR { "stderr" } else { "stdout" };
-            say!(Level::DEBUG, self.function.name, stream, "{}", text::clean(&line, LINE_BYTES_MAX));
+            say!(Level::DEBUG, self, stream, "{}", text::clean(&line, LINE_BYTES_MAX));
         }
     }
 }
@@ -129,8 +132,8 @@ impl logging::Host for Log {
             GuestLevel::Warn => Level::WARN,
             GuestLevel::Error | GuestLevel::Critical => Level::ERROR,
         };
-        let (name, context) = (self.function.name.as_str(), text::clean(&context, CONTEXT_BYTES_MAX));
-        say!(level, name, context = &*context, "{}", text::clean(&message, LINE_BYTES_MAX));
+        let context = text::clean(&context, CONTEXT_BYTES_MAX);
+        say!(level, self, context = &*context, "{}", text::clean(&message, LINE_BYTES_MAX));
         Ok(())
     }
 }

@@ -49,6 +49,8 @@ pub struct Provenance<'a> {
     pub attempts: u32,
     /// When, in milliseconds since the Unix epoch.
     pub failed_at_ms: u64,
+    /// What says in which trace it is.
+    pub carried: &'a [Header],
 }
 
 #[derive(Serialize)]
@@ -154,7 +156,7 @@ fn written(
         partition: None,
         key,
         value: Some(serde_json::to_vec(&value)?),
-        headers: vec![header, version_header(by.version)],
+        headers: [&[header, version_header(by.version)], by.carried].concat(),
     })
 }
 
@@ -188,6 +190,7 @@ mod tests {
             version: Digest::of(b"x"),
             instance: "a",
             attempts: 2,
+            carried: &[],
             failed_at_ms: 1_795_230_001_500,
         };
         let failure = Failure::new(Class::Rejected, "no such product");

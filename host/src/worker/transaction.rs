@@ -11,7 +11,7 @@ use super::verdict::Verdict;
 use crate::broker::{Position, Transaction};
 use crate::deploy;
 use crate::deploy::book::Number;
-use crate::event::{Digest, Event, Header, Output, Partition, Record};
+use crate::event::{Digest, Event, Header, Output, Partition, Record, trace};
 
 /// The layout of changelog records. Hosts refuse to restore another one.
 pub const CHANGELOG_FORMAT: &[u8] = b"1";
@@ -54,15 +54,16 @@ pub fn build(
     for (index, work) in handled.works.iter_mut().enumerate() {
         let Some(event) = events.get(work.event) else { continue };
         touched.insert((work.function, &event.partition));
+        let name = plan.functions.get(work.function).map_or("", |p| p.function.name.as_str());
+        let carried = trace::carried(event, name);
         match &mut work.verdict {
             Verdict::Apply(effects) => {
                 for output in std::mem::take(&mut effects.outputs) {
-                    records.push(published(output, work.version));
+                    records.push(published(output, work.version, &carried));
                     origins.push(Origin::Effect(index));
                 }
             }
             Verdict::Fail { failure, attempts } => {
-                let name = plan.functions.get(work.function).map_or("", |p| p.function.name.as_str());
                 let by = Provenance {
                     app: &plan.app,
                     function: name,
@@ -70,6 +71,7 @@ pub fn build(
                     instance: &plan.instance,
                     attempts: *attempts,
                     failed_at_ms: work.failed_at_ms,
+                    carried: &carried,
                 };
                 records.push(error_event::record(&plan.error_topic, event, failure, &by)?);
                 origins.push(Origin::ErrorEvent(index));
@@ -103,11 +105,15 @@ fn positions(events: &[Event], handled: usize, note: &str) -> BTreeMap<Partition
     positions
 }
 
-fn published(output: Output, version: Digest) -> Record {
+fn published(output: Output, version: Digest, carried: &[Header]) -> Record {
     let Output { topic, key, value, mut headers } = output;
     // Nobody else says it.
     headers.retain(|header| header.name != error_event::VERSION_HEADER);
     headers.push(error_event::version_header(version));
+    // A function that says itself which trace it is in is left alone.
+    if !headers.iter().any(|header| header.name == trace::TRACEPARENT) {
+        headers.extend_from_slice(carried);
+    }
     Record { topic, partition: None, key, value, headers }
 }
 

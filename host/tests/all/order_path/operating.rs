@@ -49,6 +49,47 @@ fn shipped(host: &Host) -> BTreeMap<String, usize> {
     })
 }
 
+/// The trace context of the one event of an order on a topic.
+fn context(host: &Host, topic: &str, id: &str) -> Vec<String> {
+    let of = |event: &Value| {
+        let headers = event["headers"].as_array().unwrap().clone();
+        let parent = headers.into_iter().find(|header| header["name"] == "traceparent").unwrap();
+        parent["value"].as_str().unwrap().to_owned()
+    };
+    tail(host, &[topic, "--key", id]).iter().map(of).collect()
+}
+
+#[test]
+fn an_order_is_in_the_trace_of_its_request_on_every_topic_and_in_the_logs() {
+    const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("broker.redb");
+    let broker = ["--embedded", file.to_str().unwrap()];
+    let host = Host::start_over(&fulfilment(), &broker, "127.0.0.1:0", &["--apply-topics"]).ready();
+    let place = |order: Value| {
+        let request = agent().post(format!("http://{}/orders", host.http));
+        let request = request.header("content-type", "application/json").header("traceparent", PARENT);
+        let mut answer = request.send(order.to_string().as_bytes()).unwrap();
+        assert_eq!(answer.status().as_u16(), 202);
+        let answer: Value = serde_json::from_str(&answer.body_mut().read_to_string().unwrap()).unwrap();
+        answer["id"].as_str().unwrap().to_owned()
+    };
+    let (good, bad) = (place(order(1)), place(bad_order(2)));
+    eventually("it is shipped", || (shipped(&host).contains_key(&good)).then_some(()));
+    assert_eq!(context(&host, "order-received", &good), [PARENT]);
+    let mut spans = vec![PARENT.to_owned()];
+    for topic in ["order-confirmed", "order-picked-and-packed", "notification"] {
+        spans.extend(context(&host, topic, &good));
+    }
+    assert!(spans.iter().all(|span| span.starts_with(&PARENT[..36]) && span.ends_with("-01")), "{spans:?}");
+    let [received, confirmed, picked, notified, shipped] = spans.as_slice() else { panic!("{spans:?}") };
+    // Warehouse publishes two events of one order, under one span.
+    assert!(received != confirmed && confirmed != picked && picked == notified && notified != shipped, "{spans:?}");
+    eventually("it is rejected", || (tail(&host, &["error"]).len() == 1).then_some(()));
+    assert!(context(&host, "error", &bad)[0].starts_with(&PARENT[..36]));
+    assert!(host.log().contains("trace_id=\"0af7651916cd43dd8448eb211c80319c\""), "{}", host.log());
+}
+
 #[test]
 fn an_operator_of_a_host_on_kafka_sees_its_status_and_its_events_and_sends_more() {
     let Some(world) = World::new() else { return };
