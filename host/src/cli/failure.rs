@@ -220,8 +220,15 @@ impl Asked<'_> {
         let hint = match error {
             broker::Error::Away { endpoint, .. } => format!(
                 "is Kafka running at {endpoint}, and does it advertise an address that can be reached from here? \
-                 --brokers names where to begin (now {brokers})"
+                 kafka-broker-api-versions.sh --bootstrap-server {brokers} asks it; without a Kafka, take \
+                 --embedded FILE in place of --brokers"
             ),
+            broker::Error::Unfit { name, .. } if name.starts_with("topic ") => {
+                format!("fnhost topics plan {path} {option} says what it should have; nothing takes partitions away")
+            }
+            broker::Error::Unfit { .. } if option.starts_with("--embedded") => {
+                "go on with a copy of the file from before, or begin anew with another one: --embedded OTHER".into()
+            }
             broker::Error::Unfit { .. } => "fnhost needs a broker with transactions: Apache Kafka 3.9 or later".into(),
             broker::Error::Denied { operation, resource } => format!(
                 "allow the host's user {operation} on {resource} with kafka-acls.sh --bootstrap-server {brokers} --add; \

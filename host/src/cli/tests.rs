@@ -107,7 +107,7 @@ fn every_error_of_the_broker_says_what_mends_it() {
     error: the broker at localhost:9092 is away
       caused by: connection refused
 
-    hint: is Kafka running at localhost:9092, and does it advertise an address that can be reached from here? --brokers names where to begin (now localhost:9092)
+    hint: is Kafka running at localhost:9092, and does it advertise an address that can be reached from here? kafka-broker-api-versions.sh --bootstrap-server localhost:9092 asks it; without a Kafka, take --embedded FILE in place of --brokers
 
     error: Kafka 2.4 cannot be used: it has no transactions of groups
 

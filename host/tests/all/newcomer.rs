@@ -246,13 +246,13 @@ fn kafka_that_is_not_there_is_asked_for() {
     // What librdkafka logs before that comes in time or not.
     let without_log = |line| told(&folder, line).split_once("error: ").unwrap().1.to_owned();
     let planned = without_log("topics plan . --brokers 127.0.0.1:1");
-    insta::assert_snapshot!(planned, @r"
+    insta::assert_snapshot!(planned, @r#"
     the broker at 127.0.0.1:1 is away
       caused by: reading topics: Meta data fetch error: BrokerTransportFailure (Local: Broker transport failure) (BrokerTransportFailure)
 
-    hint: is Kafka running at 127.0.0.1:1, and does it advertise an address that can be reached from here? --brokers names where to begin (now 127.0.0.1:1)
+    hint: is Kafka running at 127.0.0.1:1, and does it advertise an address that can be reached from here? kafka-broker-api-versions.sh --bootstrap-server 127.0.0.1:1 asks it; without a Kafka, take --embedded FILE in place of --brokers
     exit 1
-    ");
+    "#);
     assert_eq!(without_log("demo . --brokers 127.0.0.1:1"), planned);
     insta::assert_snapshot!(told(&folder, "run ."), @r"
     error: the following required arguments were not provided:
