@@ -155,13 +155,14 @@ fn what_cannot_be_read_is_refused_with_what_can() {
         "/events/order-received?from=0:1,x",
         "/events/order-received?limit=0",
         "/events/order-received?since=5m",
+        "/events/order-received?until=5m",
         "/events/order-received?from=0:7",
     ] {
         let problem = admin.send("GET", path).problem();
         let text = |name: &str| problem[name].as_str().unwrap_or_default().to_owned();
         refusals.push(format!("{path}\n  {} {}: {}", problem["status"], text("title"), text("detail")));
     }
-    insta::assert_snapshot!(refusals.join("\n"), @r"
+    insta::assert_snapshot!(refusals.join("\n"), @r#"
     /events/order-recieved
       404 the app has no such topic: did you mean `order-received`?
     /events/stock
@@ -175,10 +176,12 @@ fn what_cannot_be_read_is_refused_with_what_can() {
     /events/order-received?limit=0
       400 the request cannot be read: `limit` is 1 to 10000
     /events/order-received?since=5m
-      400 the request cannot be read: Failed to deserialize query string: since: unknown field `since`, expected one of `from`, `key`, `limit`
+      400 the request cannot be read: Failed to deserialize query string: since: invalid digit found in string
+    /events/order-received?until=5m
+      400 the request cannot be read: Failed to deserialize query string: until: unknown field `until`, expected one of `from`, `key`, `since`, `limit`
     /events/order-received?from=0:7
       409 the topic is shorter than it was: order-received[0] ends at offset 1, but 7 was there before: the log was cut or made anew; read it anew with from=earliest
-    ");
+    "#);
     let answer = admin.send("DELETE", "/events/order-received");
     assert_eq!((answer.status, answer.header("allow")), (405, "GET, HEAD, POST"));
 }
