@@ -11,7 +11,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::Deploy;
-use super::book::{Deployed, Deployment, Number, Refusal};
+use super::book::{Deployed, Deployment, Number};
 use super::ledger::{Ledger, WriteError};
 use super::trial::{self, Blame};
 use crate::broker::{Cause, Error, lock};
@@ -169,10 +169,13 @@ impl Follower {
 
     /// What the version that a deployment brought is on trial against, if it is: it must be new, and there must be one before it.
     fn previous(&self, deployment: &Deployment, was: Option<&Arc<dyn Handler>>) -> Option<Arc<dyn Handler>> {
-        let [brought, before, ..] = deployment.versions.as_slice() else { return None };
+        let (brought, others) = deployment.versions.split_first()?;
+        let before = others.iter().find(|version| version.failed.is_none())?;
+        // What this host had already is no trial, nor what it goes back to.
+        let is_brought = brought.number > self.deploy.active().number;
         let at = UNIX_EPOCH + Duration::from_millis(brought.at_ms);
         let is_new = SystemTime::now().duration_since(at).is_ok_and(|age| age < trial::TIME);
-        if brought.number != deployment.number || !is_new || before.failed.is_some() {
+        if !is_brought || !is_new {
             return None;
         }
         match was.filter(|was| was.digest() == before.digest) {
@@ -189,9 +192,7 @@ impl Follower {
             match self.ledger.write(|book, _| book.fail(function, *version, reason)) {
                 Ok(deployment) => self.witness.failed(&blame, active, Some(deployment.number)),
                 // Somebody else found it out, or went on from it.
-                Err(WriteError::Refused(
-                    Refusal::Failed(_) | Refusal::NeverDeployed(_) | Refusal::UnknownVersion { .. },
-                )) => {
+                Err(WriteError::Refused(_)) => {
                     self.witness.failed(&blame, active, None);
                 }
                 Err(error) => {

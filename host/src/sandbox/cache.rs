@@ -24,7 +24,7 @@ const MAGIC: &[u8; 8] = b"fnhost-c";
 /// What the names of files end with.
 const EXTENSION: &str = "compiled";
 /// The files used last are kept.
-const FILES_MAX: usize = 64;
+const FILES_MAX: usize = 512;
 
 /// A folder of compiled components.
 pub(super) struct Cache {
