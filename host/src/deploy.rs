@@ -11,6 +11,7 @@
 //! number that its owner had reached, and whoever takes the partition over reaches it first: versions never go back by moving.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use self::book::Number;
@@ -45,13 +46,15 @@ pub struct Deploy {
     active: RwLock<Arc<Active>>,
     /// Versions that were taken back here, and have to be everywhere. At most one a function.
     blamed: Mutex<BTreeMap<String, Blame>>,
+    /// The highest number that was met anywhere.
+    seen: AtomicU64,
 }
 
 impl Deploy {
     /// Begins with these versions, before any deployment.
     pub fn new(versions: Versions) -> Self {
         let active = Active { versions, ..Active::default() };
-        Self { active: RwLock::new(Arc::new(active)), blamed: Mutex::default() }
+        Self { active: RwLock::new(Arc::new(active)), blamed: Mutex::default(), seen: AtomicU64::new(0) }
     }
 
     /// From now on, snapshots have this version of a function. Batches keep those that they began with.
@@ -86,13 +89,24 @@ impl Deploy {
         });
     }
 
+    /// A position names this number.
+    pub fn see(&self, number: Number) {
+        self.seen.fetch_max(number, Ordering::Relaxed);
+    }
+
+    /// The highest number that was met, here or in a position.
+    pub fn seen(&self) -> Number {
+        self.seen.load(Ordering::Relaxed).max(self.active().number)
+    }
+
     /// A version did what it must not do: from now on, snapshots have the one before it, and every host is to go back to that.
     pub fn blame(&self, blame: Blame) {
         self.change(|active| {
-            let Some(trial) = active.trials.remove(&blame.function) else { return };
-            if trial.version == blame.version {
-                active.versions.insert(blame.function.clone(), Arc::clone(&trial.previous));
-            }
+            let trial = active.trials.get(&blame.function).filter(|trial| trial.version == blame.version).cloned();
+            // A newer version may be on trial by now.
+            let Some(trial) = trial else { return };
+            active.trials.remove(&blame.function);
+            active.versions.insert(blame.function.clone(), Arc::clone(&trial.previous));
         });
         lock(&self.blamed).insert(blame.function.clone(), blame);
     }

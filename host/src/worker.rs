@@ -114,10 +114,8 @@ pub struct Worker {
     left_at: BTreeMap<Partition, Duration>,
     restore: Restore,
     restore_began: Duration,
-    /// Owned and not resumed yet.
-    unrestored: BTreeSet<Partition>,
-    /// The deployment that this host must have reached before it resumes what it took.
-    deployment: Number,
+    /// Owned and not resumed yet, each with the deployment that its owner before had reached.
+    unrestored: BTreeMap<Partition, Number>,
     /// Read and not handled yet, in order within each partition.
     waiting: VecDeque<Event>,
     /// Whether more than a batch waits, so that owned partitions are paused.
@@ -148,8 +146,7 @@ impl Worker {
             left_at,
             restore: Restore::default(),
             restore_began: now,
-            unrestored: BTreeSet::new(),
-            deployment: 0,
+            unrestored: BTreeMap::new(),
             waiting: VecDeque::new(),
             held: false,
             stale: false,
@@ -212,7 +209,7 @@ impl Worker {
         // Those of partitions that were lost earlier may be too old by the time they are asked for.
         let owned = std::mem::take(&mut self.owned);
         let unrestored = &self.unrestored;
-        self.stores.retain(|(_, p), _| owned.contains_key(p) && !unrestored.contains(p));
+        self.stores.retain(|(_, p), _| owned.contains_key(p) && !unrestored.contains_key(p));
         self.stores.values_mut().for_each(|store| Arc::make_mut(store).undo());
         self.stores
     }
@@ -337,7 +334,7 @@ impl Worker {
         let running: Vec<Partition> = self
             .owned
             .keys()
-            .filter(|p| !self.unrestored.contains(*p) && !self.stopped.contains_key(*p))
+            .filter(|p| !self.unrestored.contains_key(*p) && !self.stopped.contains_key(*p))
             .cloned()
             .collect();
         if much {
@@ -447,7 +444,7 @@ impl Worker {
         self.drop_aged(now);
         let Some(partition) = self.settle.next(now) else { return Ok(()) };
         let Some(Some(next)) = self.owned.get(&partition).copied() else { return Ok(()) };
-        let note = deploy::note(self.parts.deploy.active().number.max(self.deployment));
+        let note = deploy::note(self.parts.deploy.active().number);
         let transaction = match settle::end(self.parts.broker.as_ref(), &partition, next, note) {
             Ok(settle::End::Ahead(transaction)) => transaction,
             Ok(settle::End::Settled) => return Ok(()),

@@ -60,6 +60,9 @@ pub trait Stage: Send + Sync {
     /// Why it is no version of any function.
     fn stage(&self, function: &str, digest: Digest, wasm: &[u8]) -> Result<Staged, Refused>;
 
+    /// What the component that the app came with may reach.
+    fn own_grants(&self, function: &str) -> BTreeSet<String>;
+
     /// The component that the app came with, if there is one.
     fn own(&self, function: &str) -> Option<(Digest, Vec<u8>)>;
 }
@@ -186,7 +189,7 @@ impl Deployments {
         change: impl FnOnce(&Book, &mut Layout<'a>) -> Result<Change, Refusal>,
     ) -> Result<Changed, Problem> {
         let was = self.active(function);
-        let Deployment { number, active, .. } = self.ledger.write(change).map_err(unwritten)?;
+        let Deployment { number, active, .. } = self.ledger.write(self.deploy.seen(), change).map_err(unwritten)?;
         self.nudge.nudge();
         Ok(Changed { function: function.to_owned(), number: Some(number), was, active, ..Changed::default() })
     }
@@ -194,11 +197,17 @@ impl Deployments {
     /// Every step of a deployment, on a thread that may block.
     fn deploy(&self, function: &str, asked: &Asked, wasm: &[u8], digest: Digest) -> Result<Changed, Problem> {
         let staged = self.stage.stage(function, digest, wasm).map_err(|Refused { reason, hint }| {
-            let detail = hint.map_or_else(|| reason.clone(), |hint| format!("{reason}; {hint}"));
-            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "the component cannot be deployed").detail(detail)
+            let problem =
+                Problem::new(StatusCode::UNPROCESSABLE_ENTITY, format!("the component cannot be deployed: {reason}"));
+            match hint {
+                Some(hint) => problem.detail(hint),
+                None => problem,
+            }
         })?;
         let active = self.deploy.active().versions.get(function).cloned();
-        let before = active.as_ref().map(|version| version.grants()).unwrap_or_default();
+        // What a version before it was trusted with is nothing new: one that reaches less must not stand in its way.
+        let mut before = self.stage.own_grants(function);
+        before.extend(active.as_ref().map(|version| version.grants()).unwrap_or_default());
         let is_kept = active.is_some_and(|version| version.state_format() == staged.state_format);
         let state_format = (!is_kept).then_some(staged.state_format);
         let wider: Vec<String> = staged.grants.difference(&before).cloned().collect();
@@ -214,6 +223,9 @@ impl Deployments {
         }
         if asked.dry_run {
             let was = self.active(function);
+            if was == Some(digest) {
+                return Err(unwritten(Refusal::Active(digest).into()));
+            }
             let function = function.to_owned();
             return Ok(Changed { function, number: None, was, active: Some(digest), wider, narrower, state_format });
         }
@@ -259,9 +271,9 @@ async fn deploy(
             return audit(&function, "deploy", None, Err(problem));
         }
     };
-    let told = (function.clone(), asked.note.clone());
-    let done = blocking(&deployments, move |deployments| deployments.deploy(&function, &asked, &wasm, digest)).await;
-    audit(&told.0, "deploy", Some(&told.1), done)
+    let (name, note) = (function.clone(), asked.note.clone());
+    let work = move |deployments: &Deployments| deployments.deploy(&function, &asked, &wasm, digest);
+    blocking(&deployments, name, "deploy", Some(note), work).await
 }
 
 async fn read(
@@ -271,11 +283,9 @@ async fn read(
     headers: &HeaderMap,
     body: &mut Body,
 ) -> Result<(Asked, Vec<u8>, Digest), Problem> {
-    let unreadable =
-        |detail: String| Problem::new(StatusCode::BAD_REQUEST, "the request cannot be read").detail(detail);
     let Query(asked) = asked.map_err(|error| unreadable(error.body_text()))?;
-    if asked.note.len() > NOTE_BYTES_MAX {
-        return Err(unreadable(format!("a note has {NOTE_BYTES_MAX} bytes at most")));
+    if asked.note.len() > NOTE_BYTES_MAX || asked.note.chars().any(char::is_control) {
+        return Err(unreadable(format!("a note is one line of {NOTE_BYTES_MAX} bytes at most")));
     }
     if !deployments.functions.contains(function) {
         deployments.known(function)?;
@@ -299,37 +309,46 @@ async fn rollback(
     Path(function): Path<String>,
     asked: Result<Json<Rollback>, JsonRejection>,
 ) -> Result<Json<Changed>, Problem> {
-    deployments.known(&function)?;
-    let Json(Rollback { version }) = asked.map_err(|error| {
-        Problem::new(StatusCode::BAD_REQUEST, "the request cannot be read").detail(error.body_text())
-    })?;
+    let asked = deployments.known(&function).and_then(|()| asked.map_err(|error| unreadable(error.body_text())));
+    let Json(Rollback { version }) = match asked {
+        Ok(asked) => asked,
+        Err(problem) => return audit(&function, "rollback", None, Err(problem)),
+    };
     let name = function.clone();
-    let done = blocking(&deployments, move |deployments| {
+    let work = move |deployments: &Deployments| {
         deployments.write(&function, |book, _| book.rollback(&function, version.as_deref()))
-    });
-    audit(&name, "rollback", None, done.await)
+    };
+    blocking(&deployments, name, "rollback", None, work).await
 }
 
 async fn remove(
     State(deployments): State<Arc<Deployments>>,
     Path(function): Path<String>,
 ) -> Result<Json<Changed>, Problem> {
-    deployments.known(&function)?;
+    if let Err(problem) = deployments.known(&function) {
+        return audit(&function, "remove", None, Err(problem));
+    }
     let name = function.clone();
-    let done =
-        blocking(&deployments, move |deployments| deployments.write(&function, |book, _| book.remove(&function)));
-    audit(&name, "remove", None, done.await)
+    let work = move |deployments: &Deployments| deployments.write(&function, |book, _| book.remove(&function));
+    blocking(&deployments, name, "remove", None, work).await
 }
 
-/// Does what blocks, one at a time. A client that leaves does not end it.
+fn unreadable(detail: String) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "the request cannot be read").detail(detail)
+}
+
+/// Does what blocks, one at a time, and notes it down. A client that leaves ends neither.
 async fn blocking(
     deployments: &Arc<Deployments>,
+    function: String,
+    what: &'static str,
+    note: Option<String>,
     work: impl FnOnce(&Deployments) -> Result<Changed, Problem> + Send + 'static,
-) -> Result<Changed, Problem> {
+) -> Result<Json<Changed>, Problem> {
     let deployments = Arc::clone(deployments);
     let done = task::spawn_blocking(move || {
-        let _permit = deployments.admit()?;
-        work(&deployments)
+        let done = deployments.admit().and_then(|_permit| work(&deployments));
+        audit(&function, what, note.as_deref(), done)
     });
     done.await.unwrap_or_else(|error| {
         tracing::error!(%error, "a deployment panicked");

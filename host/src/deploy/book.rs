@@ -129,6 +129,12 @@ impl Book {
         self.functions.values()
     }
 
+    /// The same book, whose next change has a number above `number`: partitions may wait for one that the topic, made anew, forgot.
+    #[must_use]
+    pub fn numbered_after(self, number: Number) -> Self {
+        Self { number: self.number.max(number), ..self }
+    }
+
     /// Takes over what was written. An older one than is known changes nothing.
     pub fn enter(&mut self, deployment: Deployment) {
         self.number = self.number.max(deployment.number);
@@ -348,6 +354,13 @@ mod tests {
         assert_eq!(active(&book), Some(0));
         assert_eq!(book.rollback("f", None), Err(Refusal::NothingBefore("f".into())));
         assert_eq!(book.rollback("f", Some("02")).unwrap().deployment.versions[0].failed, None, "somebody insists");
+    }
+
+    #[test]
+    fn a_change_is_numbered_above_all_that_was_seen() {
+        let book = book(&[1]).numbered_after(7);
+        assert_eq!(book.rollback("f", None).unwrap().deployment.number, 8);
+        assert_eq!(book.numbered_after(3).number(), 7);
     }
 
     #[test]

@@ -21,6 +21,9 @@ use crate::invocation::Handler;
 /// How often the topic is looked at.
 pub const EVERY: Duration = Duration::from_millis(500);
 
+/// How often what cannot be loaded is tried again, at least.
+const HELD_UP_MAX: Duration = Duration::from_secs(30);
+
 /// Makes versions of what was deployed. Off the workers' threads: it may take long.
 pub trait Loader: Send + Sync {
     /// The version that the app came with.
@@ -97,16 +100,23 @@ impl Nudge {
 impl Follower {
     /// Follows until it is told to stop.
     pub fn run(&self) {
+        let mut wait = EVERY;
         while !self.stop.load(Ordering::Relaxed) {
-            self.nudge.wait(EVERY);
+            self.nudge.wait(wait);
             self.tell();
-            if let Err(error) = self.follow() {
-                // That the broker is away is said by whoever watches it.
-                if !matches!(error, Error::Away { .. }) {
-                    let why = format!("{:#}", anyhow::Error::new(error));
-                    self.witness.reached(self.deploy.active().number, Some(why));
+            wait = match self.follow() {
+                Ok(true) => EVERY,
+                // To load it may cost a core for a minute.
+                Ok(false) => (wait * 2).min(HELD_UP_MAX),
+                Err(error) => {
+                    // That the broker is away is said by whoever watches it.
+                    if !matches!(error, Error::Away { .. }) {
+                        let why = format!("{:#}", anyhow::Error::new(error));
+                        self.witness.reached(self.deploy.active().number, Some(why));
+                    }
+                    EVERY
                 }
-            }
+            };
         }
     }
 
@@ -117,6 +127,7 @@ impl Follower {
     pub fn follow(&self) -> Result<bool, Error> {
         self.ledger.catch_up()?;
         let book = self.ledger.book();
+        let unreadable = self.ledger.unreadable().into_iter().find(|(function, _)| self.functions.contains(function));
         let reached = self.deploy.active().number;
         let mut newer: Vec<&Deployment> = book.functions().filter(|d| d.number > reached).collect();
         newer.sort_by_key(|deployment| deployment.number);
@@ -132,7 +143,10 @@ impl Follower {
             self.deploy.pass(book.number());
             self.loader.keep(&book.functions().flat_map(|d| &d.versions).map(|version| version.digest).collect());
         }
-        self.witness.reached(self.deploy.active().number, None);
+        let held_up = unreadable.map(|(function, why)| {
+            format!("the newest record of `{function}` on `{}` is none: {why}; deploy it again", self.ledger.topic())
+        });
+        self.witness.reached(self.deploy.active().number, held_up);
         Ok(true)
     }
 
@@ -170,17 +184,22 @@ impl Follower {
     /// What the version that a deployment brought is on trial against, if it is: it must be new, and there must be one before it.
     fn previous(&self, deployment: &Deployment, was: Option<&Arc<dyn Handler>>) -> Option<Arc<dyn Handler>> {
         let (brought, others) = deployment.versions.split_first()?;
-        let before = others.iter().find(|version| version.failed.is_none())?;
+        let before = others.iter().find(|version| version.failed.is_none());
         // What this host had already is no trial, nor what it goes back to.
         let is_brought = brought.number > self.deploy.active().number;
         let at = UNIX_EPOCH + Duration::from_millis(brought.at_ms);
-        let is_new = SystemTime::now().duration_since(at).is_ok_and(|age| age < trial::TIME);
+        // One of the future is as new as any: clocks differ.
+        let is_new = SystemTime::now().duration_since(at).map_or(true, |age| age < trial::TIME);
         if !is_brought || !is_new {
             return None;
         }
+        let Some(before) = before else { return was.map(Arc::clone) };
         match was.filter(|was| was.digest() == before.digest) {
             Some(was) => Some(Arc::clone(was)),
-            None => self.load(before).ok(),
+            None => self
+                .load(before)
+                .inspect_err(|error| tracing::warn!(function = deployment.function, %error, "there is nothing to try it against"))
+                .ok(),
         }
     }
 
@@ -189,7 +208,7 @@ impl Follower {
         for blame in self.deploy.blamed() {
             let Blame { function, version, reason } = &blame;
             let active = self.deploy.digests().get(function).copied();
-            match self.ledger.write(|book, _| book.fail(function, *version, reason)) {
+            match self.ledger.write(self.deploy.seen(), |book, _| book.fail(function, *version, reason)) {
                 Ok(deployment) => self.witness.failed(&blame, active, Some(deployment.number)),
                 // Somebody else found it out, or went on from it.
                 Err(WriteError::Refused(_)) => {

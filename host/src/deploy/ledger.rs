@@ -4,10 +4,11 @@
 //! for those that nothing leads to. Whoever wants to change something fences whoever did before, then reads to the end, so what it
 //! decides on is the newest; of two at the same time the one that is fenced is told ([`WriteError::Raced`]).
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::book::{Book, Change, Deployment, Module, Refusal};
+use super::book::{Book, Change, Deployment, Module, Number, Refusal};
 use super::record::{self, Unreadable};
 use crate::broker::{Broker, Error, Replayed, lock};
 use crate::event::{Digest, Event, Offset, Partition};
@@ -25,6 +26,8 @@ pub struct Ledger {
     book: Mutex<Book>,
     /// The offset in partition 0 up to which the book goes. Held by whoever reads on, or writes.
     next: Mutex<Offset>,
+    /// The functions whose newest record cannot be read, and why.
+    unreadable: Mutex<BTreeMap<String, String>>,
 }
 
 /// A component that a change brings.
@@ -64,12 +67,17 @@ pub enum FetchError {
 impl Ledger {
     /// The ledger on `topic`. Nothing is read yet.
     pub fn new(broker: Arc<dyn Broker>, topic: Arc<str>) -> Self {
-        Self { broker, topic, book: Mutex::default(), next: Mutex::default() }
+        Self { broker, topic, book: Mutex::default(), next: Mutex::default(), unreadable: Mutex::default() }
     }
 
     /// The topic.
     pub fn topic(&self) -> &Arc<str> {
         &self.topic
+    }
+
+    /// The functions whose newest record cannot be read, and why.
+    pub fn unreadable(&self) -> BTreeMap<String, String> {
+        lock(&self.unreadable).clone()
     }
 
     /// What was known when it was read last. Waits for nobody.
@@ -80,21 +88,39 @@ impl Ledger {
     /// Reads what was written since. Says whether there was anything.
     ///
     /// # Errors
-    /// [`Error::Away`]: ask again. [`Error::Corrupt`] for a record that is none of ours. What was read before it stays.
+    /// [`Error::Away`]: ask again. A record that is none of ours is no error: see [`Ledger::unreadable`].
     pub fn catch_up(&self) -> Result<bool, Error> {
         self.read_on(&mut lock(&self.next))
     }
 
     fn read_on(&self, next: &mut Offset) -> Result<bool, Error> {
         let partition = record::partition(&self.topic, record::DEPLOYMENTS);
-        let corrupt = |cause: Unreadable| Error::Corrupt { partition: partition.clone(), cause: Box::new(cause) };
         let begin = *next;
         let end = self.read(&partition, begin, |event| {
-            if let Some(deployment) = record::read(event).map_err(corrupt)? {
-                lock(&self.book).enter(deployment);
+            let function = String::from_utf8_lossy(event.key.as_deref().unwrap_or_default()).into_owned();
+            match record::read(event) {
+                Ok(deployment) => {
+                    lock(&self.unreadable).remove(&function);
+                    deployment.into_iter().for_each(|deployment| lock(&self.book).enter(deployment));
+                }
+                // Anybody may write to a topic. What is known of the function holds until somebody deploys it again.
+                Err(error) => {
+                    tracing::error!(%partition, offset = event.offset, function, %error, "a record of deployments is none");
+                    lock(&self.unreadable).insert(function, error.to_string());
+                }
             }
             Ok(false)
-        })?;
+        });
+        let end = match end {
+            // It was made anew: what it says now is all that holds.
+            Err(Error::Shrunk { expected, end, .. }) => {
+                tracing::error!(%partition, expected, end, "the topic of deployments is shorter than it was; reading it anew");
+                *next = 0;
+                *lock(&self.book) = Book::default();
+                return Ok(true);
+            }
+            end => end?,
+        };
         *next = end.unwrap_or(begin);
         Ok(*next > begin)
     }
@@ -127,19 +153,24 @@ impl Ledger {
         }
     }
 
-    /// Makes one change. `change` is given the newest book and where the next module's bytes will begin, and says what becomes of it
+    /// Makes one change, with a number above `after`. `change` is given the newest book and where the next module's bytes will begin, and says what becomes of it
     /// and which modules it brings, in order.
     ///
     /// # Errors
     /// [`WriteError`]. After [`WriteError::Broker`] the change may have been written all the same: the book tells, once it can be read.
     pub fn write<'a>(
         &self,
+        after: Number,
         change: impl FnOnce(&Book, &mut Layout<'a>) -> Result<Change, Refusal>,
     ) -> Result<Deployment, WriteError> {
         let mut next = lock(&self.next);
         let mut writer = self.broker.exclusive(&self.topic)?;
         self.read_on(&mut next)?;
-        let book = self.book();
+        if *next == 0 {
+            // It was made anew, and is still to be read.
+            self.read_on(&mut next)?;
+        }
+        let book = self.book().numbered_after(after);
         let mut layout = Layout { next: self.end_of_modules()?, brought: Vec::new() };
         let Change { deployment, dropped } = change(&book, &mut layout)?;
         let bug = |cause: serde_json::Error| Error::Bug { what: "writing a deployment", cause: Box::new(cause) };

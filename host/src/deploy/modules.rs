@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Write as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::event::Digest;
@@ -38,10 +39,7 @@ impl Modules {
     /// # Errors
     /// When it cannot be written.
     pub fn put(&self, digest: Digest, wasm: &[u8]) -> io::Result<PathBuf> {
-        match fs::create_dir(&self.0) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-            _ => {}
-        }
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.0)?;
         let mut file = tempfile::NamedTempFile::new_in(&self.0)?;
         file.write_all(wasm)?;
         let path = self.path(digest);

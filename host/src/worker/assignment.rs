@@ -21,8 +21,9 @@ impl Worker {
             for (function, changelog) in self.parts.plan.states(&partition) {
                 self.restore.add(partition.clone(), function, changelog);
             }
-            self.unrestored.insert(partition.clone());
-            self.deployment = self.deployment.max(deploy::noted(&position.note));
+            let deployment = deploy::noted(&position.note);
+            self.parts.deploy.see(deployment);
+            self.unrestored.insert(partition.clone(), deployment);
             self.settle.add(partition.clone());
             self.owned.insert(partition, position.next);
         }
@@ -48,7 +49,7 @@ impl Worker {
         let now = self.parts.clock.now();
         for partition in partitions {
             // A store that was not brought up to date stays as old as it was.
-            let was_restored = !self.unrestored.contains(partition);
+            let was_restored = !self.unrestored.contains_key(partition);
             if was_restored && self.owned.contains_key(partition) {
                 self.left_at.insert(partition.clone(), now);
             }
@@ -69,25 +70,26 @@ impl Worker {
         self.parts.status.set_stopped(self.stopped.clone());
     }
 
-    /// Whether this host has the versions that the partitions' owners before it had: no partition goes back a version.
-    pub(super) fn is_up_to_date(&self) -> bool {
-        let is_up_to_date = self.parts.deploy.active().number >= self.deployment;
-        if !is_up_to_date {
-            self.parts.status.set_phase(Phase::Awaiting { deployment: self.deployment });
-        }
-        is_up_to_date
-    }
-
     /// Restores a little, and resumes what is restored.
     pub(super) fn restore_some(&mut self) -> Result<(), Ended> {
         if self.unrestored.is_empty() {
             return Ok(());
         }
         self.restore.advance(self.parts.broker.as_ref(), &mut self.stores).map_err(sort)?;
-        if !self.restore.is_empty() || !self.is_up_to_date() {
+        if !self.restore.is_empty() {
             return Ok(());
         }
-        let ready: Vec<Partition> = std::mem::take(&mut self.unrestored).into_iter().collect();
+        // No partition goes back a version: those whose owners were further wait until this host is, too.
+        let number = self.parts.deploy.active().number;
+        let (ready, awaiting): (BTreeMap<_, _>, _) =
+            std::mem::take(&mut self.unrestored).into_iter().partition(|(_, deployment)| *deployment <= number);
+        self.unrestored = awaiting;
+        let awaited = self.unrestored.values().max().copied();
+        self.parts.status.set_phase(awaited.map_or(Phase::Running, |deployment| Phase::Awaiting { deployment }));
+        if ready.is_empty() {
+            return Ok(());
+        }
+        let ready: Vec<Partition> = ready.into_keys().collect();
         if !self.held {
             self.membership.resume(&ready)?;
         }
@@ -102,7 +104,6 @@ impl Worker {
             ?took,
             "state restored, running"
         );
-        self.parts.status.set_phase(Phase::Running);
         Ok(())
     }
 }

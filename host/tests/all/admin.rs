@@ -1,6 +1,6 @@
 //! The admin listener over real connections.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
 
@@ -28,6 +28,10 @@ struct NoStage;
 impl Stage for NoStage {
     fn stage(&self, _: &str, _: Digest, _: &[u8]) -> Result<Staged, Refused> {
         Err(Refused { reason: "nothing is deployed here".to_owned(), hint: None })
+    }
+
+    fn own_grants(&self, _: &str) -> BTreeSet<String> {
+        BTreeSet::new()
     }
 
     fn own(&self, _: &str) -> Option<(Digest, Vec<u8>)> {

@@ -92,6 +92,7 @@ pub(super) fn is_away(code: Code) -> bool {
     matches!(
         code,
         Code::AllBrokersDown
+            | Code::DestroyBroker
             | Code::BrokerTransportFailure
             | Code::Resolve
             | Code::OperationTimedOut

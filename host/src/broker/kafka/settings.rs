@@ -42,6 +42,9 @@ impl Settings {
             // A broker that comes back is found within a second; librdkafka's default waits up to ten.
             .set("reconnect.backoff.ms", "50")
             .set("reconnect.backoff.max.ms", "1000")
+            // By default librdkafka forgets its brokers when none answers, and begins anew: clients were seen that never came
+            // back from that. Those that are known are tried again for as long as it takes.
+            .set("metadata.recovery.strategy", "none")
             .set("socket.timeout.ms", millis(SOCKET))
             .set("log.connection.close", "false");
         for (key, value) in &self.properties {

@@ -3,12 +3,14 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 
 use crate::app::{App, manifest};
+use crate::broker::lock;
 
 /// Changes that wait at most. More are told by those that wait: all of an app is built.
 pub(super) const CHANGES_MAX: usize = 256;
@@ -30,7 +32,7 @@ pub(super) enum Change {
 /// A watch over folders.
 pub(super) struct Watcher {
     notify: RecommendedWatcher,
-    folders: BTreeSet<PathBuf>,
+    folders: Arc<Mutex<BTreeSet<PathBuf>>>,
 }
 
 impl Watcher {
@@ -39,18 +41,22 @@ impl Watcher {
     /// # Errors
     /// When the operating system has no watch left.
     pub(super) fn start(changes: SyncSender<Change>) -> anyhow::Result<Self> {
+        let folders: Arc<Mutex<BTreeSet<PathBuf>>> = Arc::default();
+        let within = Arc::clone(&folders);
         let notify = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             let Ok(event) = event else { return };
             if matches!(event.kind, EventKind::Access(_)) {
                 return;
             }
-            let files: Vec<PathBuf> = event.paths.into_iter().filter(|path| !is_made(path)).collect();
+            let watched = lock(&within);
+            let files: Vec<PathBuf> = event.paths.into_iter().filter(|path| !is_made(path, &watched)).collect();
+            drop(watched);
             if !files.is_empty() {
                 // When the queue is full, what waits in it has the apps built all the same.
                 drop(changes.try_send(Change::Files(files)));
             }
         });
-        Ok(Self { notify: notify.context("changes of files cannot be watched")?, folders: BTreeSet::new() })
+        Ok(Self { notify: notify.context("changes of files cannot be watched")?, folders })
     }
 
     /// Watches an app's folder, its schemas and its functions' crates, wherever they lie.
@@ -62,13 +68,13 @@ impl Watcher {
         for folder in crates.chain([app.root.clone(), schemas.to_owned()]) {
             // A folder of schemas need not be there.
             let Ok(folder) = folder.canonicalize() else { continue };
-            if self.folders.iter().any(|known| folder.starts_with(known)) {
+            if lock(&self.folders).iter().any(|known| folder.starts_with(known)) {
                 continue;
             }
             self.notify
                 .watch(&folder, RecursiveMode::Recursive)
                 .with_context(|| format!("{} cannot be watched", folder.display()))?;
-            self.folders.insert(folder);
+            lock(&self.folders).insert(folder);
         }
         Ok(())
     }
@@ -96,9 +102,11 @@ pub(super) fn is_description(file: &Path) -> bool {
     name == manifest::FILE || name.ends_with(".schema.json")
 }
 
-/// Whether building or running wrote it, or an editor that is not done yet.
-fn is_made(path: &Path) -> bool {
+/// Whether building or running wrote it, or an editor that is not done yet. Sources may be below a folder of any name, and have
+/// any in `src`.
+fn is_made(path: &Path, watched: &BTreeSet<PathBuf>) -> bool {
     let of_editor = |name: &str| name.ends_with('~') || name.ends_with(".swp") || name.starts_with(".#");
-    path.components().any(|part| part.as_os_str().to_str().is_some_and(|part| MADE.contains(&part)))
-        || path.file_name().and_then(|name| name.to_str()).is_some_and(of_editor)
+    let within = watched.iter().find_map(|folder| path.strip_prefix(folder).ok()).unwrap_or(path);
+    let mut folders = within.iter().filter_map(|part| part.to_str()).take_while(|part| *part != "src");
+    folders.any(|part| MADE.contains(&part)) || path.file_name().and_then(|name| name.to_str()).is_some_and(of_editor)
 }

@@ -51,10 +51,27 @@ impl Loaded {
         let modules = Modules::new(cache.join("modules"));
         let mut loaded = Self { manifest, sandbox, versions: Versions::new(), modules, cache, _temporary: temporary };
         loaded.versions = loaded.versions_of(&loaded.manifest.app.functions)?;
+        loaded.keep_own();
         for (function, version) in &loaded.versions {
             tracing::info!(function, version = version.digest().short(), "loaded");
         }
         Ok(loaded)
+    }
+
+    /// Keeps the bytes of what was loaded: their files may be other ones by the time that they are wanted again.
+    fn keep_own(&self) {
+        for function in &self.manifest.app.functions {
+            let digest = self.versions.get(&function.name).map(|version| version.digest());
+            let Some(digest) = digest.filter(|digest| !self.modules.has(*digest)) else { continue };
+            let kept = std::fs::read(self.manifest.app.component_file(function));
+            let kept = kept.and_then(|wasm| match Digest::of(&wasm) == digest {
+                true => self.modules.put(digest, &wasm).map(drop),
+                false => Err(std::io::Error::other("it was changed while it was read")),
+            });
+            if let Err(error) = kept {
+                tracing::warn!(function = function.name, %error, "its component is not kept: nobody could roll back to it");
+            }
+        }
     }
 
     /// What the components are of.
@@ -122,7 +139,8 @@ impl Loader for Loaded {
     }
 
     fn keep(&self, digests: &BTreeSet<Digest>) {
-        self.modules.keep(digests);
+        let own = self.versions.values().map(|version| version.digest());
+        self.modules.keep(&digests.iter().copied().chain(own).collect());
     }
 }
 
@@ -140,11 +158,13 @@ impl Stage for Loaded {
         Ok(Staged { grants: version.grants(), state_format: version.state_format().to_owned() })
     }
 
+    fn own_grants(&self, function: &str) -> BTreeSet<String> {
+        self.versions.get(function).map(|version| version.grants()).unwrap_or_default()
+    }
+
     fn own(&self, function: &str) -> Option<(Digest, Vec<u8>)> {
         let digest = self.versions.get(function)?.digest();
-        let known = self.app().functions.iter().find(|known| known.name == function)?;
-        let wasm = std::fs::read(self.app().component_file(known)).ok()?;
-        // Another one may have been built since.
+        let wasm = std::fs::read(self.modules.path(digest)).ok()?;
         (Digest::of(&wasm) == digest).then_some((digest, wasm))
     }
 }

@@ -101,16 +101,17 @@ impl Watch {
     }
 
     /// Follows what is deployed until told to stop.
-    pub(super) fn follow(&self) {
+    pub(super) fn follow(&self) -> Result<(), Error> {
         while !self.begun.load(Ordering::Relaxed) {
             if self.stop.load(Ordering::Relaxed) {
-                return;
+                return Ok(());
             }
             std::thread::park_timeout(Duration::from_millis(50));
         }
         if let Some(follower) = &self.follower {
             follower.run();
         }
+        Ok(())
     }
 
     /// Every topic of the app, every changelog and the topic of deployments must be there; a changelog must have its input's partition count.
@@ -149,7 +150,7 @@ impl Watch {
     }
 
     /// Measures lag until told to stop. Apart from [`Watch::run`], which must not wait for a partition that does not answer.
-    pub(super) fn measure_lag(&self) {
+    pub(super) fn measure_lag(&self) -> Result<(), Error> {
         while !self.stop.load(Ordering::Relaxed) {
             if self.begun.load(Ordering::Relaxed) && self.status.is_broker_reachable() {
                 self.measure();
@@ -158,6 +159,7 @@ impl Watch {
                 self.pause(EVERY);
             }
         }
+        Ok(())
     }
 
     fn measure(&self) {

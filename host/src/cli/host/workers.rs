@@ -13,7 +13,7 @@ use super::watch::Watch;
 use crate::admin::metrics::Metrics;
 use crate::admin::status::Status;
 use crate::app::App;
-use crate::broker::{Broker, Member, Pulse};
+use crate::broker::{Broker, Error, Member, Pulse};
 use crate::deploy::Deploy;
 use crate::deploy::follow::Follower;
 use crate::worker::plan::{self, BatchLimits, Plan};
@@ -31,6 +31,9 @@ pub(super) fn workers_in(app: &App) -> usize {
 fn workers_of(app: &App, group: &str) -> usize {
     app.workers.get(group).copied().unwrap_or(1).max(1)
 }
+
+/// What a thread of the watch does until it is told to stop.
+type Work = fn(&Watch) -> Result<(), Error>;
 
 /// What workers are started with.
 pub(super) struct Starting<'a> {
@@ -122,22 +125,19 @@ impl Starting<'_> {
         });
         let failed = failed.clone();
         let named = |name: &str| std::thread::Builder::new().name(name.to_owned());
-        let measuring = named("lag").spawn({
-            let watch = Arc::clone(&watch);
-            move || watch.measure_lag()
-        });
-        let following = named("deployments").spawn({
-            let watch = Arc::clone(&watch);
-            move || watch.follow()
-        });
-        let watching = named("watch").spawn(move || {
-            if let Err(error) = watch.run() {
-                report(&failed, error.into());
-            }
-        });
-        // They are not waited for: they may sit in a question to a broker that is away.
-        for started in [measuring, following, watching] {
-            drop(started.context("the watch over the broker cannot be started")?);
+        let works: [(&str, Work); 3] =
+            [("lag", Watch::measure_lag), ("deployments", Watch::follow), ("watch", Watch::run)];
+        for (name, work) in works {
+            let (watch, failed) = (Arc::clone(&watch), failed.clone());
+            let thread = named(name).spawn(move || {
+                match std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work(&watch))) {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => report(&failed, error.into()),
+                    Err(_) => report(&failed, anyhow::anyhow!("the thread `{name}` panicked; nothing is lost")),
+                }
+            });
+            // It is not waited for: it may sit in a question to a broker that is away.
+            drop(thread.context("the watch over the broker cannot be started")?);
         }
         Ok(workers)
     }

@@ -237,16 +237,16 @@ fn what_is_refused_says_why_and_changes_nothing() {
       caused by: No such file or directory (os error 2)
     "#);
     insta::assert_snapshot!(good(&["deploy", "inventory", &file("none.wasm", b"this is none")]), @r#"
-    error: the component cannot be deployed
+    error: the component cannot be deployed: it is no WebAssembly
 
-    hint: it is no WebAssembly; build it as a component: cargo build --release --target wasm32-wasip2
+    hint: build it as a component: cargo build --release --target wasm32-wasip2
     "#);
     let other = r#"(component (instance $i) (export "fnhost:function/handler@0.2.0" (instance $i)))"#;
     let other = file("other.wasm", &wat::parse_str(other).unwrap());
     insta::assert_snapshot!(good(&["deploy", "inventory", &other]), @r#"
-    error: the component cannot be deployed
+    error: the component cannot be deployed: it does not export fnhost:function/handler@0.1.0, but fnhost:function/handler@0.2.0
 
-    hint: it does not export fnhost:function/handler@0.1.0, but fnhost:function/handler@0.2.0; build it against wit/function.wit of this host, or with its fnhost-sdk
+    hint: build it against wit/function.wit of this host, or with its fnhost-sdk
     "#);
     let large = folder.path().join("large.wasm");
     std::fs::File::create(&large).unwrap().set_len((64 << 20) + 1).unwrap();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use fnhost::event::Digest;
 use serde_json::Value;
@@ -9,13 +10,15 @@ use serde_json::Value;
 use super::hosts::{Host, agent};
 use super::kills::{each_order_had_its_effect_once, free_address, is_bad, nothing_is_left};
 use super::orders::{bad_order, order, place_surely};
-use super::world::{World, fulfilment};
+use super::world::{World, fulfilment, pause_until};
 use crate::kafka::{Isolation, eventually, say};
 
 const SWAPS: usize = 30;
 /// A host is killed after each so many swaps.
 const KILL_EVERY: usize = 6;
 const CLIENTS: usize = 4;
+/// Between two orders: enough to fill batches, and to leave other tests their share of the machine.
+const PACE: Duration = Duration::from_millis(4);
 
 /// Version `number` of inventory: it does what the others do, and is another one.
 fn version(number: usize) -> Vec<u8> {
@@ -53,7 +56,7 @@ fn versions_are_swapped_under_load_while_hosts_are_killed_and_each_order_has_its
     let ports = [free_address(), free_address()];
     let start = |n: usize| Host::start_on(&world, &ports[n], &["--instance", ["a", "b"][n]]);
     let mut hosts = [Some(start(0).ready()), Some(start(1).ready())];
-    let (next, done) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let (next, done, began) = (AtomicUsize::new(0), AtomicBool::new(false), Instant::now());
     let mut numbers: BTreeMap<String, u64> = BTreeMap::new();
     numbers.insert(Digest::of(&std::fs::read(fulfilment().join("build/inventory.wasm")).unwrap()).to_string(), 0);
 
@@ -63,6 +66,7 @@ fn versions_are_swapped_under_load_while_hosts_are_killed_and_each_order_has_its
             let mut placed = Vec::new();
             while !done.load(Ordering::Relaxed) {
                 let number = next.fetch_add(1, Ordering::Relaxed);
+                pause_until(began + PACE * u32::try_from(number).unwrap());
                 let order = if is_bad(number) { bad_order(number) } else { order(number) };
                 placed.push((number, place_surely(&agent, &ports, &format!("key-{number}"), &order)));
             }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use fnhost::event::Digest;
+use fnhost::event::{Digest, Record};
 
 use super::apps::OwnApp;
 use super::hosts::Host;
@@ -149,6 +149,51 @@ fn app() -> OwnApp {
     let app = OwnApp::new(APP);
     app.write("schemas/checked.schema.json", r#"{ "type": "object", "required": ["name"] }"#);
     app
+}
+
+#[test]
+fn a_component_that_was_built_again_in_its_place_is_on_trial_too() {
+    let app = app();
+    app.write("guest.wasm", std::fs::read(guest("guest")).unwrap());
+    let manifest = std::fs::read_to_string(app.path().join("app.toml")).unwrap();
+    app.write("app.toml", manifest.replace(&guest("guest").display().to_string(), "guest.wasm"));
+    let file = app.path().join("broker.redb");
+    let broker = ["--embedded", file.to_str().unwrap()];
+    let host = Host::start_over(app.path(), &broker, "127.0.0.1:0", &["--apply-topics"]).ready();
+    let own = Digest::of(&std::fs::read(guest("guest")).unwrap());
+    let (wasm, broken) = broken();
+    app.write("guest.wasm", wasm);
+    told(&host, &["deploy", "guest", app.path().join("guest.wasm").to_str().unwrap()]);
+    host.said_in_log(&format!("version=\"{}\"", broken.short()));
+    send(&host, &app, 0..40, 1, "broken trap");
+    assert_each_once(&host, &app, 40);
+    eventually("it is taken back", || host.admin("/functions").1.contains(&own.to_string()).then_some(()));
+    let listed = eventually("it is marked as failed", || {
+        let listed = told(&host, &["versions", "guest"]);
+        listed.contains("failed: trapped").then_some(listed)
+    });
+    assert!(listed.contains(&format!("* {}", own.short())), "{listed}");
+}
+
+#[test]
+fn a_stray_record_on_the_topic_of_deployments_stops_neither_hosts_nor_deployments() {
+    let app = app();
+    let Some(world) = World::of(app.path().to_owned()) else { return };
+    let host = Host::start(&world, &[]).ready();
+    let stray = Record { partition: Some(0), ..app.record("deployments", "guest", r#"{"garbage":1}"#) };
+    world.kafka().write(&[stray]);
+    host.said_in_log("a record of deployments is none");
+    let started = Host::start(&world, &[]).ready();
+    let mut wasm = std::fs::read(guest("guest")).unwrap();
+    wasm.extend([0, 2, 1, 7]);
+    let file = app.path().join("guest.wasm");
+    std::fs::write(&file, &wasm).unwrap();
+    told(&started, &["deploy", "guest", file.to_str().unwrap()]);
+    let version = Digest::of(&wasm).to_string();
+    for host in [&host, &started] {
+        eventually("every host runs it", || host.admin("/functions").1.contains(&version).then_some(()));
+        assert!(!host.admin("/functions").1.contains("heldUp"), "{}", host.admin("/functions").1);
+    }
 }
 
 #[test]
