@@ -10,7 +10,7 @@
 //! - `watchdog` ends a process that hangs in a call.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -45,11 +45,16 @@ mod watchdog;
 /// One question about a partition.
 const ASK: Duration = Duration::from_secs(10);
 
+/// So many questions in a row without an answer, and new clients ask.
+const UNANSWERED_MAX: u32 = 5;
+
 /// A Kafka cluster as one host sees it.
 pub struct Kafka {
     settings: Settings,
     /// Reads uncommitted: its high watermarks are the true ends.
-    asker: BaseConsumer<Quiet>,
+    asker: Mutex<Arc<BaseConsumer<Quiet>>>,
+    /// How often in a row it had no answer.
+    unanswered: AtomicU32,
     readers: Arc<Readers>,
     /// Ask for the positions of groups, by group. As many as the app has groups.
     group_askers: Mutex<BTreeMap<String, BaseConsumer<Quiet>>>,
@@ -66,11 +71,12 @@ impl Kafka {
     /// [`Error::Config`] when librdkafka refuses a property or its value.
     pub fn connect(brokers: &str, properties: &BTreeMap<String, String>, app: &str) -> Result<Self, Error> {
         let settings = Settings { brokers: brokers.to_owned(), properties: properties.clone(), app: app.to_owned() };
-        let asker = settings.reader("read_uncommitted").create_with_context(Quiet::default()).map_err(config_error)?;
+        let asker = asker_of(&settings).map_err(config_error)?;
         let readers = Arc::new(Readers::new(settings.clone()));
         Ok(Self {
             settings,
-            asker,
+            asker: Mutex::new(Arc::new(asker)),
+            unanswered: AtomicU32::new(0),
             readers,
             group_askers: Mutex::default(),
             reachable: Arc::new(AtomicBool::new(false)),
@@ -78,8 +84,27 @@ impl Kafka {
         })
     }
 
+    fn asker(&self) -> Arc<BaseConsumer<Quiet>> {
+        Arc::clone(&lock(&self.asker))
+    }
+
+    /// Asks through new clients from now on: a client was seen that never came back from a Kafka that had stood still.
+    fn renew(&self) {
+        let Ok(asker) = asker_of(&self.settings) else { return };
+        let old = std::mem::replace(&mut *lock(&self.asker), Arc::new(asker));
+        // Whoever asks with them right now would be waited for.
+        let of_groups = self.group_askers.try_lock().map(|mut askers| std::mem::take(&mut *askers)).unwrap_or_default();
+        let readers = self.readers.renew();
+        // To end a client may take as long as its connections do.
+        let ending =
+            std::thread::Builder::new().name("ending".to_owned()).spawn(move || drop((old, of_groups, readers)));
+        if let Err(error) = ending {
+            tracing::debug!(%error, "old clients are ended here");
+        }
+    }
+
     fn bounds(&self, partition: &Partition) -> Result<(Offset, Offset), Error> {
-        self.asker.fetch_watermarks(&partition.topic, partition.number, ASK).map_err(|e| {
+        self.asker().fetch_watermarks(&partition.topic, partition.number, ASK).map_err(|e| {
             use rdkafka::error::RDKafkaErrorCode as Code;
             match e.rdkafka_error_code() {
                 Some(Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition) => {
@@ -89,6 +114,10 @@ impl Kafka {
             }
         })
     }
+}
+
+fn asker_of(settings: &Settings) -> rdkafka::error::KafkaResult<BaseConsumer<Quiet>> {
+    settings.reader("read_uncommitted").create_with_context(Quiet::default())
 }
 
 fn config_error(error: rdkafka::error::KafkaError) -> Error {
@@ -120,7 +149,7 @@ impl Broker for Kafka {
     }
 
     fn topics(&self, names: &[&str]) -> Result<Vec<Topic>, Error> {
-        admin::topics(&self.settings, &self.asker, names)
+        admin::topics(&self.settings, &self.asker(), names)
     }
 
     fn apply(&self, changes: &[TopicChange]) -> Result<(), Error> {
@@ -133,14 +162,14 @@ impl Broker for Kafka {
             askers.insert(group.to_owned(), admin::of_group(&self.settings, group)?);
         }
         let Some(of_group) = askers.get(group) else { return Ok(Vec::new()) };
-        admin::progress(&self.settings, &self.asker, of_group, topics)
+        admin::progress(&self.settings, &self.asker(), of_group, topics)
     }
 
     fn check(&self, within: Duration) -> Result<Identity, Error> {
         let known = lock(&self.identity).clone();
         let checked = match known {
             Some(identity) => self
-                .asker
+                .asker()
                 .fetch_metadata(Some("__consumer_offsets"), within)
                 .map(|_| identity)
                 .map_err(|e| Fault::of("asking the broker", &e).into_error(&self.settings.brokers)),
@@ -149,6 +178,9 @@ impl Broker for Kafka {
         self.reachable.store(checked.is_ok(), Ordering::Relaxed);
         if let Ok(identity) = &checked {
             *lock(&self.identity) = Some(identity.clone());
+            self.unanswered.store(0, Ordering::Relaxed);
+        } else if (self.unanswered.fetch_add(1, Ordering::Relaxed) + 1).is_multiple_of(UNANSWERED_MAX) {
+            self.renew();
         }
         checked
     }

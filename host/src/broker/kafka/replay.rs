@@ -40,6 +40,11 @@ impl Readers {
         Self { settings, idle: Mutex::new(Vec::new()) }
     }
 
+    /// Forgets the idle readers, and gives them to be dropped.
+    pub(super) fn renew(&self) -> Vec<BaseConsumer<Quiet>> {
+        std::mem::take(&mut *lock(&self.idle))
+    }
+
     fn take(&self) -> Result<BaseConsumer<Quiet>, Fault> {
         if let Some(reader) = lock(&self.idle).pop() {
             return Ok(reader);
