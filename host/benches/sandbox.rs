@@ -15,7 +15,6 @@
     reason = "a bench"
 )]
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,7 +23,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use fnhost::app::{Function, Limits, Retry, Source};
 use fnhost::broker::From;
 use fnhost::event::{Event, Outcome, Partition};
-use fnhost::invocation::{Call, Handler, View};
+use fnhost::invocation::{Call, Handler, NoState, View};
 use fnhost::sandbox::{Options, Sandbox, Version};
 use fnhost_sdk::RawEvent;
 use fnhost_sdk::testing::{MemoryConfig, MemoryLog, MemoryState};
@@ -34,25 +33,6 @@ mod guests;
 
 const CALLS: usize = 20_000;
 const CONFIG: [(&str, &str); 2] = [("products", "P-1001 P-1002 P-1003"), ("max-quantity", "100")];
-
-/// No state: every order is new.
-struct Nothing;
-
-impl View for Nothing {
-    fn get(&self, _: &[u8]) -> Option<&[u8]> {
-        None
-    }
-
-    fn scan(
-        &self,
-        _: &[u8],
-        _: Option<&[u8]>,
-        _: usize,
-        _: &BTreeMap<Vec<u8>, Option<Vec<u8>>>,
-    ) -> Vec<(Vec<u8>, Vec<u8>)> {
-        vec![]
-    }
-}
 
 fn order() -> Vec<u8> {
     let schemas = Path::new(env!("CARGO_MANIFEST_DIR")).join("../schemas");
@@ -95,7 +75,7 @@ impl Fresh {
     fn new() -> Self {
         let component = guests::guest("inventory");
         let version = Sandbox::new(&Options::default()).unwrap().load_file(&component).unwrap();
-        Self { version, function: function(component), event: event(), state: Arc::new(Nothing) }
+        Self { version, function: function(component), event: event(), state: Arc::new(NoState) }
     }
 
     fn call(&self) {

@@ -251,18 +251,23 @@ impl Digest {
 
     /// The 64 hexadecimal digits, without the algorithm's name.
     pub fn hex(&self) -> String {
-        use fmt::Write as _;
-        self.0.iter().fold(String::with_capacity(64), |mut hex, byte| {
-            // Writing to a String cannot fail.
-            _ = write!(hex, "{byte:02x}");
-            hex
-        })
+        digits(&self.0)
     }
 
     /// The first seven digits, for people.
     pub fn short(&self) -> String {
         self.hex().chars().take(7).collect()
     }
+}
+
+/// Bytes as hexadecimal digits.
+fn digits(bytes: &[u8]) -> String {
+    use fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut digits, byte| {
+        // Writing to a String cannot fail.
+        _ = write!(digits, "{byte:02x}");
+        digits
+    })
 }
 
 impl From<Digest> for String {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use fnhost::app::{App, Function};
 use fnhost::event::{Digest, Effects, Event, Outcome, Partition};
-use fnhost::invocation::{Call, Handler, View};
+use fnhost::invocation::{Call, Handler, NoState, View};
 
 use crate::native::Native;
 use crate::orders::Backlog;
@@ -33,7 +33,7 @@ impl Replay {
                     if known.contains_key(&name(&event)) {
                         continue;
                     }
-                    let state: Arc<dyn View> = Arc::new(Nothing);
+                    let state: Arc<dyn View> = Arc::new(NoState);
                     let outcome = native.handle(Call { event: &event, function, seed: [0; 32], state });
                     if let Outcome::Completed(effects) = outcome {
                         let more = effects.outputs.iter();
@@ -78,23 +78,4 @@ fn name(event: &Event) -> Vec<u8> {
 
 fn event(topic: &str, key: Option<Vec<u8>>, value: Option<Vec<u8>>) -> Event {
     Event { partition: Partition::new(topic, 0), offset: 0, timestamp_ms: Some(0), key, value, headers: vec![] }
-}
-
-/// No state.
-struct Nothing;
-
-impl View for Nothing {
-    fn get(&self, _: &[u8]) -> Option<&[u8]> {
-        None
-    }
-
-    fn scan(
-        &self,
-        _: &[u8],
-        _: Option<&[u8]>,
-        _: usize,
-        _: &BTreeMap<Vec<u8>, Option<Vec<u8>>>,
-    ) -> Vec<(Vec<u8>, Vec<u8>)> {
-        vec![]
-    }
 }

@@ -130,7 +130,8 @@ fn flow(args: &DemoArgs, out: &mut dyn Write, runtime: &Runtime, folder: &Path) 
         secret: Secret::draw(),
         drain_within: Duration::from_secs(10),
         tap: Some(Arc::new(Shown(shown.clone()))),
-        follows: true,
+        // Nothing was ever deployed on a temporary broker.
+        follows: connection.is_some(),
     };
     let failed = |error| run::failure(error, &asked);
     let mut host = runtime.block_on(Host::start(settings, loaded, broker)).map_err(failed)?;

@@ -5,6 +5,7 @@
 //! ([`watch`]). A host drains when it is told to: no more requests, the open batch finished, the group left, all within a
 //! deadline. It fails when a worker meets what somebody has to look at.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -138,13 +139,15 @@ impl Host {
         let stop = Arc::new(AtomicBool::new(false));
         let ledger = Arc::new(Ledger::new(Arc::clone(&broker), loaded.app().deployments_topic().into()));
         let nudge = Arc::new(Nudge::default());
+        let functions: BTreeSet<String> = loaded.app().functions.iter().map(|function| function.name.clone()).collect();
         let follower = settings.follows.then(|| {
+            loaded.keep_own();
             Arc::new(Follower {
                 ledger: Arc::clone(&ledger),
                 deploy: Arc::clone(&deploy),
                 loader: Arc::clone(&loaded) as Arc<dyn Loader>,
                 witness: Arc::new(Seen::new(Arc::clone(&status), Arc::clone(&metrics))),
-                functions: loaded.app().functions.iter().map(|function| function.name.clone()).collect(),
+                functions: functions.clone(),
                 stop: Arc::clone(&stop),
                 nudge: Arc::clone(&nudge),
             })
@@ -161,7 +164,7 @@ impl Host {
         let publisher = broker.publisher()?;
         let events = Events::new(loaded.app(), Arc::clone(&broker), Arc::clone(&publisher), Arc::clone(&status));
         let deployments = Arc::new(Deployments {
-            functions: loaded.app().functions.iter().map(|function| function.name.clone()).collect(),
+            functions,
             ledger,
             deploy: Arc::clone(&deploy),
             stage: Arc::clone(&loaded) as Arc<dyn Stage>,

@@ -85,18 +85,33 @@ impl Ledger {
         lock(&self.book).clone()
     }
 
-    /// Reads what was written since. Says whether there was anything.
+    /// Reads what was written since.
     ///
     /// # Errors
     /// [`Error::Away`]: ask again. A record that is none of ours is no error: see [`Ledger::unreadable`].
-    pub fn catch_up(&self) -> Result<bool, Error> {
+    pub fn catch_up(&self) -> Result<(), Error> {
         self.read_on(&mut lock(&self.next))
     }
 
-    fn read_on(&self, next: &mut Offset) -> Result<bool, Error> {
+    fn read_on(&self, next: &mut Offset) -> Result<(), Error> {
+        *next = match self.enter_from(*next) {
+            // It was made anew: what it says now is all that holds.
+            Err(Error::Shrunk { partition, expected, end }) => {
+                tracing::error!(%partition, expected, end, "the topic of deployments is shorter than it was; reading it anew");
+                *lock(&self.book) = Book::default();
+                // Should that fail, it is read from its beginning the next time.
+                *next = 0;
+                self.enter_from(0)?
+            }
+            end => end?,
+        };
+        Ok(())
+    }
+
+    /// Enters what partition 0 has from `from` on into the book, and gives the offset after it.
+    fn enter_from(&self, from: Offset) -> Result<Offset, Error> {
         let partition = record::partition(&self.topic, record::DEPLOYMENTS);
-        let begin = *next;
-        let end = self.read(&partition, begin, |event| {
+        let end = self.read(&partition, from, |event| {
             let function = String::from_utf8_lossy(event.key.as_deref().unwrap_or_default()).into_owned();
             match record::read(event) {
                 Ok(deployment) => {
@@ -110,19 +125,8 @@ impl Ledger {
                 }
             }
             Ok(false)
-        });
-        let end = match end {
-            // It was made anew: what it says now is all that holds.
-            Err(Error::Shrunk { expected, end, .. }) => {
-                tracing::error!(%partition, expected, end, "the topic of deployments is shorter than it was; reading it anew");
-                *next = 0;
-                *lock(&self.book) = Book::default();
-                return Ok(true);
-            }
-            end => end?,
-        };
-        *next = end.unwrap_or(begin);
-        Ok(*next > begin)
+        })?;
+        Ok(end.unwrap_or(from))
     }
 
     /// Reads a partition from `from` to its end, or until `each` says that it is enough. The offset after the end, when that came.
@@ -153,8 +157,8 @@ impl Ledger {
         }
     }
 
-    /// Makes one change, with a number above `after`. `change` is given the newest book and where the next module's bytes will begin, and says what becomes of it
-    /// and which modules it brings, in order.
+    /// Makes one change, with a number above `after`. `change` is given the newest book and where the next
+    /// module's bytes will begin, and says what becomes of it and which modules it brings, in order.
     ///
     /// # Errors
     /// [`WriteError`]. After [`WriteError::Broker`] the change may have been written all the same: the book tells, once it can be read.
@@ -166,10 +170,6 @@ impl Ledger {
         let mut next = lock(&self.next);
         let mut writer = self.broker.exclusive(&self.topic)?;
         self.read_on(&mut next)?;
-        if *next == 0 {
-            // It was made anew, and is still to be read.
-            self.read_on(&mut next)?;
-        }
         let book = self.book().numbered_after(after);
         let mut layout = Layout { next: self.end_of_modules()?, brought: Vec::new() };
         let Change { deployment, dropped } = change(&book, &mut layout)?;

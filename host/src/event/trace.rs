@@ -9,7 +9,7 @@ use std::fmt;
 
 use sha2::{Digest as _, Sha256};
 
-use super::{Event, Header};
+use super::{Event, Header, digits};
 
 /// The header that names the trace and the span that caused what it stands on.
 pub const TRACEPARENT: &str = "traceparent";
@@ -86,10 +86,6 @@ pub fn carried(event: &Event, function: &str) -> Vec<Header> {
     let Some(context) = Context::of(event) else { return Vec::new() };
     let state = event.headers.iter().find(|header| header.name == TRACESTATE).and_then(|h| h.value.as_deref());
     headers(context.after(event, function), state)
-}
-
-fn digits(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Bytes of lower-case digits: upper-case ones are none here.

@@ -1,7 +1,6 @@
 //! Both ways to build a function, `cargo build --target wasm32-wasip2` and `cargo component build`: what comes out
 //! loads, and does the same.
 
-use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -10,7 +9,7 @@ use std::time::Duration;
 
 use fnhost::app::{Function, Limits, manifest};
 use fnhost::event::{Event, Outcome, Partition};
-use fnhost::invocation::{Call, Handler, View};
+use fnhost::invocation::{Call, Handler, NoState};
 use fnhost::sandbox::{Options, Sandbox, Version};
 
 use crate::guests::{cargo, guest, run, target_folder};
@@ -87,24 +86,5 @@ fn event(topic: &Arc<str>, example: &Path) -> Event {
 }
 
 fn handle(version: &Version, function: &Arc<Function>, event: &Event) -> Outcome {
-    version.handle(Call { event, function, seed: [0; 32], state: Arc::new(Nothing) })
-}
-
-/// The state of a function that has none yet.
-struct Nothing;
-
-impl View for Nothing {
-    fn get(&self, _: &[u8]) -> Option<&[u8]> {
-        None
-    }
-
-    fn scan(
-        &self,
-        _: &[u8],
-        _: Option<&[u8]>,
-        _: usize,
-        _: &BTreeMap<Vec<u8>, Option<Vec<u8>>>,
-    ) -> Vec<(Vec<u8>, Vec<u8>)> {
-        Vec::new()
-    }
+    version.handle(Call { event, function, seed: [0; 32], state: Arc::new(NoState) })
 }

@@ -51,7 +51,6 @@ impl Loaded {
         let modules = Modules::new(cache.join("modules"));
         let mut loaded = Self { manifest, sandbox, versions: Versions::new(), modules, cache, _temporary: temporary };
         loaded.versions = loaded.versions_of(&loaded.manifest.app.functions)?;
-        loaded.keep_own();
         for (function, version) in &loaded.versions {
             tracing::info!(function, version = version.digest().short(), "loaded");
         }
@@ -59,7 +58,7 @@ impl Loaded {
     }
 
     /// Keeps the bytes of what was loaded: their files may be other ones by the time that they are wanted again.
-    fn keep_own(&self) {
+    pub(super) fn keep_own(&self) {
         for function in &self.manifest.app.functions {
             let digest = self.versions.get(&function.name).map(|version| version.digest());
             let Some(digest) = digest.filter(|digest| !self.modules.has(*digest)) else { continue };
