@@ -1,4 +1,4 @@
-//! What is to run: an app's functions, topics, routes and schemas, as `app.toml` describes them.
+//! What is to run: an app's functions, topics, routes, schedules and schemas, as `app.toml` describes them.
 //!
 //! [`manifest`] turns the file into an [`App`], or into faults that name line and column; [`schemas`] compiles the JSON
 //! Schemas. Everything here is read once at start and never changes.
@@ -27,6 +27,8 @@ pub struct App {
     pub routes: Vec<Route>,
     /// In the manifest's order.
     pub functions: Vec<Arc<Function>>,
+    /// In the manifest's order.
+    pub schedules: Vec<Schedule>,
     /// How many workers each consumer group has; a group that is not named has one.
     pub workers: BTreeMap<String, usize>,
 }
@@ -68,6 +70,28 @@ impl App {
     /// The topic that says which version of each function is active, for every host of the app.
     pub fn deployments_topic(&self) -> String {
         format!("{}.deployments", self.name)
+    }
+
+    /// The topic that says how far each schedule has come, for every host of the app. There is one when there are schedules.
+    pub fn schedules_topic(&self) -> Option<String> {
+        (!self.schedules.is_empty()).then(|| format!("{}.schedules", self.name))
+    }
+
+    /// The functions that read the topic of error events, or what those publish, and so on: what becomes of their own failures must
+    /// not come back to them.
+    pub fn fed_by_errors(&self) -> BTreeSet<&str> {
+        let mut topics = BTreeSet::from([Self::ERROR_TOPIC]);
+        let mut functions = BTreeSet::new();
+        loop {
+            let reads = |f: &&Arc<Function>| f.input.iter().any(|topic| topics.contains(&**topic));
+            let found: Vec<_> = self.functions.iter().filter(reads).collect();
+            topics = topics.iter().copied().chain(found.iter().flat_map(|f| f.output.iter().map(|t| &**t))).collect();
+            let known = functions.len();
+            functions.extend(found.into_iter().map(|f| f.name.as_str()));
+            if functions.len() == known {
+                return functions;
+            }
+        }
     }
 
     /// What was made of the app's sources.
@@ -135,6 +159,22 @@ pub struct Route {
     pub id: String,
     /// The largest body.
     pub body_bytes_max: usize,
+}
+
+/// What wakes functions: an event at the beginning of every slot of time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Schedule {
+    /// Its name, unique in the app.
+    pub name: String,
+    /// How long a slot is. Slots begin at whole multiples of it since the Unix epoch. A second at least.
+    pub every: Duration,
+    /// Every partition of it gets the tick.
+    pub topic: Arc<str>,
+}
+
+impl Schedule {
+    /// The least that a slot may last.
+    pub const EVERY_MIN: Duration = Duration::from_secs(1);
 }
 
 /// A function as the manifest describes it.

@@ -18,6 +18,7 @@ use crate::event::{Event, Offset, Partition, Record};
 
 pub mod embedded;
 pub mod kafka;
+pub(crate) mod read;
 
 /// A lock whose holder panicked still guards good data: nothing in here panics half-way through a change.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -35,6 +35,7 @@ use crate::event::{Class, Event, Failure, Offset, Partition};
 
 mod assignment;
 pub mod batch;
+mod descent;
 pub mod error_event;
 mod meters;
 pub mod plan;

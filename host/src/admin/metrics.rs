@@ -132,6 +132,8 @@ pub struct Metrics {
     broker_up: IntGauge,
     broker_errors: IntCounterVec,
     partitions: IntGaugeVec,
+    ticks: IntCounterVec,
+    slots: IntGaugeVec,
     process: Process,
 }
 
@@ -163,6 +165,8 @@ impl Metrics {
             broker_up: new.gauge(&list::BROKER_UP)?,
             broker_errors: new.counters(&list::BROKER_ERRORS)?,
             partitions: new.gauges(&list::PARTITIONS)?,
+            ticks: new.counters(&list::SCHEDULE_TICKS)?,
+            slots: new.gauges(&list::SCHEDULE_SLOT)?,
             process: Process::new(&new)?,
             registry,
         };
@@ -235,6 +239,22 @@ impl Metrics {
     pub fn ingress(&self, route: &str, status: u16, took: Duration) {
         self.requests.with_label_values(&[route, &status.to_string()]).inc();
         self.request.with_label_values(&[route]).observe(took.as_secs_f64());
+    }
+
+    /// There is a schedule of this name.
+    pub fn schedule(&self, schedule: &str) {
+        self.ticks.with_label_values(&[schedule]).inc_by(0);
+    }
+
+    /// This host wrote the ticks of so many slots.
+    pub fn ticked(&self, schedule: &str, slots: u64) {
+        self.ticks.with_label_values(&[schedule]).inc_by(slots);
+    }
+
+    /// The newest slot that has its ticks began at this time, in milliseconds since the Unix epoch.
+    pub fn reached(&self, schedule: &str, slot_ms: u64) {
+        let seconds = i64::try_from(slot_ms / 1000).unwrap_or(i64::MAX);
+        self.slots.with_label_values(&[schedule]).set(seconds);
     }
 
     /// How the host is now, for the next [`Metrics::render`].

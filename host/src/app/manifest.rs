@@ -55,6 +55,8 @@ pub struct Manifest {
     pub schemas: PathBuf,
     /// Where each function says what its `source` is, by the function's name.
     pub sources: BTreeMap<String, Place>,
+    /// Where each schedule says what its `topic` is, by the schedule's name.
+    pub schedules: BTreeMap<String, Place>,
 }
 
 /// Reads the app in `path`, a folder or its `app.toml`.
@@ -115,9 +117,10 @@ fn parse(
     });
     rules::check(&reader, &draft, &schemas, &folder);
     let sources = draft.functions.iter().map(|f| (f.function.name.clone(), reader.place(&f.source))).collect();
+    let schedules = draft.schedules.iter().map(|s| (s.schedule.name.clone(), reader.place(&s.topic))).collect();
     match Faults::new(reader.into_faults()) {
         Some(faults) => Err(faults),
-        None => Ok(Manifest { app: app(draft, root), file: file.to_path_buf(), schemas: folder, sources }),
+        None => Ok(Manifest { app: app(draft, root), file: file.to_path_buf(), schemas: folder, sources, schedules }),
     }
 }
 
@@ -146,6 +149,7 @@ fn app(mut draft: Draft, root: &Path) -> App {
         topics: draft.topics.into_iter().map(|t| (t.name.value.into(), t.spec)).collect(),
         routes: draft.routes.into_iter().map(|r| r.route).collect(),
         functions: draft.functions.into_iter().map(|f| Arc::new(f.function)).collect(),
+        schedules: draft.schedules.into_iter().map(|s| s.schedule).collect(),
         root: root.to_path_buf(),
         name,
     }

@@ -14,7 +14,6 @@ use super::{AppArg, Failure, Format, components};
 use crate::app::Function;
 use crate::app::fault::{Fault, Faults};
 use crate::app::manifest::{self, Manifest};
-use crate::app::schemas::Schemas;
 use crate::event::Digest;
 use crate::invocation::Handler;
 use crate::sandbox::{Options, Sandbox};
@@ -68,7 +67,7 @@ pub(super) fn check(args: &CheckArgs, out: &mut dyn Write) -> Result<(), Failure
 
 /// Compiles the schemas and loads each component.
 fn load_all(manifest: &Manifest, path: &Path, cache: Option<PathBuf>) -> Result<Vec<Loaded>, Failure> {
-    let mut faults: Vec<Fault> = match Schemas::load(&manifest.schemas) {
+    let mut faults: Vec<Fault> = match components::schemas(manifest) {
         Ok(_) => Vec::new(),
         Err(faults) => faults.iter().cloned().collect(),
     };

@@ -1,5 +1,5 @@
-//! The components of an app's functions, loaded as a host loads them. What is wrong with one points at the `source` of its
-//! function.
+//! The components of an app's functions and its schemas, loaded as a host loads them. What is wrong with a component points at the
+//! `source` of its function, and with a tick at the `topic` of its schedule.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,10 +10,31 @@ use super::{Failure, build, paths, talk};
 use crate::app::fault::{Fault, Faults};
 use crate::app::manifest::Manifest;
 use crate::app::schemas::Schemas;
-use crate::app::{App, Function, Source};
+use crate::app::{App, Function, Schedule, Source};
 use crate::deploy::Versions;
 use crate::sandbox::{Options, Sandbox, Version};
 use crate::scenario::Bench;
+use crate::schedule::record::{TYPE, tick};
+
+/// Loads the app's schemas, which the ticks of its schedules have to fit as everything else that is written to their topics.
+pub(super) fn schemas(manifest: &Manifest) -> Result<Schemas, Faults> {
+    let schemas = Schemas::load(&manifest.schemas)?;
+    let misfit = |schedule: &Schedule| {
+        let name = manifest.app.topics.get(&schedule.topic).filter(|spec| spec.validate)?.schema.as_deref()?;
+        let tick = tick(&manifest.app.name, schedule, 0, 0).ok()?.value?;
+        let found = schemas.get(name)?.check_bytes(&tick).err()?;
+        let fault =
+            Fault::new(format!("the ticks of schedule `{}` do not fit schema `{name}` of their topic", schedule.name));
+        let fault = match manifest.schedules.get(&schedule.name) {
+            Some(place) => fault.at(place.clone()),
+            None => fault,
+        };
+        let found: Vec<String> = found.iter().map(|m| format!("{}: {}", m.pointer, m.detail)).collect();
+        let fault = fault.note(found.join("; "));
+        Some(fault.hint(format!("let the schema take events of type `{TYPE}` too, or tick on a topic of its own")))
+    };
+    Faults::new(manifest.app.schedules.iter().filter_map(misfit).collect()).map_or(Ok(schemas), Err)
+}
 
 /// Loads the component of a function. `build` is the command that makes one.
 pub(super) fn load(
@@ -92,7 +113,7 @@ pub(super) fn bench(
     build: &str,
 ) -> Result<Bench, Failure> {
     let mut faults: Vec<Fault> = Vec::new();
-    let schemas = Schemas::load(&manifest.schemas).unwrap_or_else(|found| {
+    let schemas = schemas(manifest).unwrap_or_else(|found| {
         faults.extend(found.iter().cloned());
         Schemas::default()
     });

@@ -19,9 +19,8 @@ use self::orders::{Fate, Placed, Sample};
 use self::tally::Tally;
 use super::host::{Host, Loaded, Settings};
 use super::run::Signals;
-use super::{Asked, Connection, Exit, Failure, KafkaArgs, build, paths, run, show, talk, topics};
+use super::{Asked, Connection, Exit, Failure, KafkaArgs, build, components, paths, run, show, talk, topics};
 use crate::app::manifest;
-use crate::app::schemas::Schemas;
 use crate::broker::Broker;
 use crate::broker::embedded::{self, Embedded};
 use crate::config::Secret;
@@ -101,7 +100,7 @@ fn flow(args: &DemoArgs, out: &mut dyn Write, runtime: &Runtime, folder: &Path) 
     let begun = Instant::now();
     let path = app(args.app.as_deref())?;
     let manifest = manifest::read(&path)?;
-    let schemas = Schemas::load(&manifest.schemas)?;
+    let schemas = components::schemas(&manifest)?;
     talk(&format!("building the functions of {} (the first time takes a minute)", path.display()));
     build::build_app(&manifest.app, &mut io::stderr())?;
 

@@ -19,8 +19,7 @@ use tokio::sync::watch as watch_channel;
 use self::watch::{Change, Watcher};
 use super::host::{Host, Loaded, Settings};
 use super::run::Signals;
-use super::{AdminListen, Asked, Failure, build, paths, run, show, talk, topics};
-use crate::app::schemas::Schemas;
+use super::{AdminListen, Asked, Failure, build, components, paths, run, show, talk, topics};
 use crate::app::{App, manifest};
 use crate::broker::Broker;
 use crate::broker::embedded::{self, Embedded};
@@ -199,7 +198,7 @@ impl Stage<'_> {
     /// waited for.
     fn start_anew(&self, running: &mut Running, watcher: &mut Watcher, first: bool) -> Result<(), Failure> {
         let manifest = manifest::read(&running.path)?;
-        let schemas = Schemas::load(&manifest.schemas)?;
+        let schemas = components::schemas(&manifest)?;
         watcher.follow(&manifest.app, &manifest.schemas).map_err(Failure::fault)?;
         if let Err(failure) = build::build_app(&manifest.app, &mut io::sink()) {
             if failure.is_interruption() {

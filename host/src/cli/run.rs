@@ -13,9 +13,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::failure::Interrupted;
 use super::host::{Host, Loaded, Settings, Unbound};
 use super::topics::Inputs;
-use super::{Asked, Failure, RunArgs, build, paths, topics};
+use super::{Asked, Failure, RunArgs, build, components, paths, topics};
 use crate::app::manifest;
-use crate::app::schemas::Schemas;
 use crate::broker::{self, Broker};
 use crate::config::Secret;
 
@@ -27,7 +26,7 @@ pub(super) fn run(args: RunArgs) -> Result<(), Failure> {
     let connection = args.broker.resolve()?;
     let token = args.admin.resolve()?;
     let manifest = manifest::read(&args.app.path)?;
-    let schemas = Schemas::load(&manifest.schemas)?;
+    let schemas = components::schemas(&manifest)?;
     let app = manifest.app.name.clone();
     let (endpoint, option) = (connection.endpoint(), connection.option());
     let asked = Asked { path: &args.app.path, app: &app, brokers: &endpoint, option: &option };

@@ -6,17 +6,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 
 use super::book::{Book, Change, Deployment, Module, Number, Refusal};
 use super::record::{self, Unreadable};
-use crate::broker::{Broker, Error, Replayed, lock};
-use crate::event::{Digest, Event, Offset, Partition};
-
-/// How long one wait for records may last.
-const WAIT: Duration = Duration::from_millis(100);
-/// How long a read to the end may take in all.
-const READ_MAX: Duration = Duration::from_secs(30);
+use crate::broker::read::read_to_end;
+use crate::broker::{Broker, Error, lock};
+use crate::event::{Digest, Offset};
 
 /// The topic, and what is known of it.
 pub struct Ledger {
@@ -111,7 +106,7 @@ impl Ledger {
     /// Enters what partition 0 has from `from` on into the book, and gives the offset after it.
     fn enter_from(&self, from: Offset) -> Result<Offset, Error> {
         let partition = record::partition(&self.topic, record::DEPLOYMENTS);
-        let end = self.read(&partition, from, |event| {
+        let end = read_to_end(self.broker.as_ref(), &partition, from, |event| {
             let function = String::from_utf8_lossy(event.key.as_deref().unwrap_or_default()).into_owned();
             match record::read(event) {
                 Ok(deployment) => {
@@ -127,34 +122,6 @@ impl Ledger {
             Ok(false)
         })?;
         Ok(end.unwrap_or(from))
-    }
-
-    /// Reads a partition from `from` to its end, or until `each` says that it is enough. The offset after the end, when that came.
-    fn read(
-        &self,
-        partition: &Partition,
-        from: Offset,
-        mut each: impl FnMut(&Event) -> Result<bool, Error>,
-    ) -> Result<Option<Offset>, Error> {
-        let until = Instant::now() + READ_MAX;
-        let mut replay = self.broker.replay(partition, from)?;
-        loop {
-            match replay.next(WAIT)? {
-                Replayed::Done { next } => return Ok(Some(next)),
-                Replayed::Records(events) => {
-                    for event in &events {
-                        if each(event)? {
-                            return Ok(None);
-                        }
-                    }
-                }
-                Replayed::Waiting => {}
-            }
-            if Instant::now() >= until {
-                let cause = format!("{partition} could not be read within {READ_MAX:?}").into();
-                return Err(Error::Away { endpoint: "its partition's leader".to_owned(), cause });
-            }
-        }
     }
 
     /// Makes one change, with a number above `after`. `change` is given the newest book and where the next
@@ -215,7 +182,7 @@ impl Ledger {
         let partition = record::partition(&self.topic, record::MODULES);
         let mut parts: Vec<Option<Vec<u8>>> = vec![None; record::chunk_count(bytes)];
         let mut unreadable = None;
-        self.read(&partition, from, |event| {
+        read_to_end(self.broker.as_ref(), &partition, from, |event| {
             match record::chunk(event, digest) {
                 Ok(Some((number, bytes))) => {
                     if let Some(part) = parts.get_mut(number) {

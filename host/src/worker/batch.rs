@@ -72,8 +72,7 @@ impl Handling<'_> {
             if index > 0 && (is_late || effects_bytes >= limits.effects_bytes_max) {
                 break;
             }
-            let readers = self.plan.readers.get(&event.partition.topic).map_or(&[][..], Vec::as_slice);
-            for function in readers {
+            for function in self.plan.readers(event) {
                 if let (Some(planned), Some(handler), Some(timed)) =
                     (self.plan.functions.get(*function), self.versions.get(*function), timed.get_mut(*function))
                 {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
+use super::descent;
 use super::error_event::ErrorTopic;
 use crate::admin::metrics::FunctionMetrics;
 use crate::app::schemas::Schema;
@@ -22,6 +23,8 @@ pub struct Planned {
     pub metrics: FunctionMetrics,
     /// The changelog of its state, by input topic.
     pub changelogs: BTreeMap<Arc<str>, Arc<str>>,
+    /// Whether error events come to it, or what others made of them.
+    pub is_fed_by_errors: bool,
     /// The app's secret and the function's name, hashed as far as they are the same for every event.
     seeds: Hmac<Sha256>,
 }
@@ -68,8 +71,8 @@ pub struct Plan {
     pub instance: String,
     /// Its functions.
     pub functions: Vec<Planned>,
-    /// The functions that read a topic, by their index in `functions`.
-    pub readers: BTreeMap<Arc<str>, Vec<usize>>,
+    /// By topic.
+    readers: BTreeMap<Arc<str>, Vec<usize>>,
     /// What values of an output topic are held against.
     pub schemas: BTreeMap<Arc<str>, Arc<Schema>>,
     /// Where error events go.
@@ -97,6 +100,7 @@ impl Plan {
     pub fn new(app: &App, group: &str, functions: &[Arc<Function>], parts: &Parts<'_>) -> Self {
         let mut readers: BTreeMap<Arc<str>, Vec<usize>> = BTreeMap::new();
         let mut planned = Vec::new();
+        let fed_by_errors = app.fed_by_errors();
         for (index, function) in functions.iter().enumerate() {
             for topic in &function.input {
                 readers.entry(Arc::clone(topic)).or_default().push(index);
@@ -106,6 +110,7 @@ impl Plan {
                 function: Arc::clone(function),
                 metrics: (parts.metrics)(&function.name),
                 changelogs: function.input.iter().map(changelog).collect(),
+                is_fed_by_errors: fed_by_errors.contains(function.name.as_str()),
                 seeds: seeds(parts.secret, &function.name),
             });
         }
@@ -140,6 +145,14 @@ impl Plan {
             time.saturating_mul(retry.attempts).saturating_add(waits)
         };
         self.functions.iter().map(of).sum()
+    }
+
+    /// The functions that handle an event, by their index in `functions`. What became of error events never comes back as one.
+    pub fn readers(&self, event: &Event) -> &[usize] {
+        match self.readers.get(&event.partition.topic) {
+            Some(readers) if event.partition.topic != self.error_topic.name || !descent::is_marked(event) => readers,
+            _ => &[],
+        }
     }
 
     /// The functions that read a partition's topic, each with the changelog partition of its state there.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Stores;
 use super::batch::Handled;
+use super::descent;
 use super::error_event::{self, Provenance};
 use super::plan::Plan;
 use super::verdict::Verdict;
@@ -54,12 +55,14 @@ pub fn build(
     for (index, work) in handled.works.iter_mut().enumerate() {
         let Some(event) = events.get(work.event) else { continue };
         touched.insert((work.function, &event.partition));
-        let name = plan.functions.get(work.function).map_or("", |p| p.function.name.as_str());
+        let Some(planned) = plan.functions.get(work.function) else { continue };
+        let name = planned.function.name.as_str();
         let carried = trace::carried(event, name);
+        let mark = descent::mark(event, planned);
         match &mut work.verdict {
             Verdict::Apply(effects) => {
                 for output in std::mem::take(&mut effects.outputs) {
-                    records.push(published(output, work.version, &carried));
+                    records.push(published(output, work.version, &carried, mark.as_ref()));
                     origins.push(Origin::Effect(index));
                 }
             }
@@ -73,7 +76,9 @@ pub fn build(
                     failed_at_ms: work.failed_at_ms,
                     carried: &carried,
                 };
-                records.push(error_event::record(&plan.error_topic, event, failure, &by)?);
+                let mut record = error_event::record(&plan.error_topic, event, failure, &by)?;
+                record.headers.extend(mark);
+                records.push(record);
                 origins.push(Origin::ErrorEvent(index));
             }
         }
@@ -105,11 +110,12 @@ fn positions(events: &[Event], handled: usize, note: &str) -> BTreeMap<Partition
     positions
 }
 
-fn published(output: Output, version: Digest, carried: &[Header]) -> Record {
+fn published(output: Output, version: Digest, carried: &[Header], mark: Option<&Header>) -> Record {
     let Output { topic, key, value, mut headers } = output;
     // Nobody else says it.
-    headers.retain(|header| header.name != error_event::VERSION_HEADER);
+    headers.retain(|header| header.name != error_event::VERSION_HEADER && !descent::is_mark(header));
     headers.push(error_event::version_header(version));
+    headers.extend(mark.cloned());
     // A function that says itself which trace it is in is left alone.
     if !headers.iter().any(|header| header.name == trace::TRACEPARENT) {
         headers.extend_from_slice(carried);

@@ -20,6 +20,7 @@ mod orders;
 mod outage;
 mod raw;
 mod refusals;
+mod schedules;
 mod state;
 mod swaps;
 mod tools;

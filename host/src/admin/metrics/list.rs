@@ -151,6 +151,11 @@ metrics! {
         Some("http.server.request.duration"),
         "Time of one request, its body included";
 
+    SCHEDULE_TICKS = "fnhost_schedule_ticks_total", Counter, ["schedule"], None,
+        "Slots of a schedule that this host wrote the ticks of; of all hosts together one a slot";
+    SCHEDULE_SLOT = "fnhost_schedule_slot_timestamp_seconds", Gauge, ["schedule"], None,
+        "When the newest slot that has its ticks began, in seconds since the Unix epoch, as far as this host knows";
+
     BUILD_INFO = "fnhost_build_info", Gauge, ["version", "rustc", "target", "wasmtime"], None,
         "Always 1: which fnhost this is, and what it was built with";
     START_TIME = "process_start_time_seconds", Gauge, [], None,

@@ -25,6 +25,7 @@ fn app() -> App {
         root: PathBuf::new(),
         topics: BTreeMap::new(),
         routes: vec![],
+        schedules: Vec::new(),
         functions: vec![
             function("inventory", "order-received", None),
             function("audit", "order-received", Some("audit")),

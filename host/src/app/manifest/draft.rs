@@ -11,10 +11,12 @@ use crate::app::fault::Fault;
 
 mod function;
 mod route;
+mod schedule;
 mod topic;
 
 pub(super) use function::Function;
 pub(super) use route::Route;
+pub(super) use schedule::Schedule;
 pub(super) use topic::{MESSAGE_BYTES, MESSAGE_BYTES_MAX, Topic};
 
 /// An offset of the file and the one after the last.
@@ -28,6 +30,7 @@ pub(super) struct Draft {
     pub(super) topics: Vec<Topic>,
     pub(super) routes: Vec<Route>,
     pub(super) functions: Vec<Function>,
+    pub(super) schedules: Vec<Schedule>,
     pub(super) groups: Vec<Group>,
 }
 
@@ -41,7 +44,7 @@ const WORKERS_MAX: i64 = 64;
 
 /// Reads the whole document.
 pub(super) fn read(document: &Section<'_>, root: &Path) -> Draft {
-    document.only(&["name", "schemas", "workers", "topics", "routes", "functions", "groups"]);
+    document.only(&["name", "schemas", "workers", "topics", "routes", "functions", "schedules", "groups"]);
     let name = document.required("name", "everything that the host owns on Kafka begins with it");
     let name = name.unwrap_or_else(|| Spanned { value: "app".into(), span: document.span.clone() });
     check_name(document, "an app", &name.value, &name.span);
@@ -52,6 +55,7 @@ pub(super) fn read(document: &Section<'_>, root: &Path) -> Draft {
         topics: each(document, "topics", "topic", topic::read),
         routes: document.sections("routes", |i| format!("route {i}")).iter().map(route::read).collect(),
         functions: each(document, "functions", "function", |section, name| function::read(section, name, root)),
+        schedules: each(document, "schedules", "schedule", schedule::read),
         groups: each(document, "groups", "group", group),
     }
 }
@@ -73,7 +77,7 @@ fn each<T>(
     tables.names().into_iter().filter_map(one).collect()
 }
 
-/// What names an app, a function and a group.
+/// What names an app, a function, a schedule and a group.
 pub(crate) const NAME_RULE: &str = "1 to 64 small letters, digits and `-`";
 
 /// Whether `name` is as [`NAME_RULE`] says.

@@ -9,7 +9,7 @@ use toml_edit::{Array, InlineTable, Value};
 
 use super::Manifest;
 use super::read::{size_text, time_text};
-use crate::app::{Function, Route, Source, TopicSpec};
+use crate::app::{Function, Route, Schedule, Source, TopicSpec};
 use crate::broker::From;
 
 impl Manifest {
@@ -36,6 +36,9 @@ impl Manifest {
         }
         for function in &app.functions {
             self.write_function(out, function)?;
+        }
+        for Schedule { name, every, topic } in &app.schedules {
+            writeln!(out, "\n[schedules.{name}]\nevery = \"{}\"\ntopic = {}", time_text(*every), string(topic))?;
         }
         for (group, functions) in &app.groups() {
             if let Some(name) = functions.first().and_then(|f| f.group.as_ref()) {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::draft::{Draft, Function, MESSAGE_BYTES_MAX, Topic, message_text};
+use super::draft::{Draft, Function, MESSAGE_BYTES_MAX, Schedule, Topic, message_text};
 use super::read::{Reader, Spanned, size_text};
 use crate::app::App;
 use crate::app::fault::{Fault, undeclared};
@@ -38,12 +38,6 @@ fn topics_are_declared(reader: &Reader<'_>, draft: &Draft) {
         let who = function.title();
         for topic in &function.input {
             check(&who, "reads", &topic.value, &topic.span);
-            if topic.value == App::ERROR_TOPIC {
-                let fault = Fault::new(format!("{who} reads topic `error`, and would read its own failures for ever"));
-                let hint = "whatever it cannot process becomes another event on `error`; look at them with Kafka's tools, \
-                            or from another app that has an error topic of its own";
-                reader.report(&topic.span, fault.note("an endless loop").hint(hint));
-            }
         }
         for topic in &function.output {
             if !is_hosts_own(reader, draft, &who, topic, "to fail an event, return `reject` with a reason") {
@@ -55,6 +49,13 @@ fn topics_are_declared(reader: &Reader<'_>, draft: &Draft) {
         let who = format!("route `{}`", route.route.path);
         let topic = Spanned { value: route.route.topic.to_string(), span: route.topic.clone() };
         if !is_hosts_own(reader, draft, &who, &topic, "give the route a topic that a function reads") {
+            check(&who, "writes to", &topic.value, &topic.span);
+        }
+    }
+    for Schedule { schedule, topic } in &draft.schedules {
+        let who = format!("schedule `{}`", schedule.name);
+        let topic = Spanned { value: schedule.topic.to_string(), span: topic.clone() };
+        if !is_hosts_own(reader, draft, &who, &topic, "give the schedule a topic that a function reads") {
             check(&who, "writes to", &topic.value, &topic.span);
         }
     }
@@ -82,7 +83,9 @@ fn hosts_own(draft: &Draft) -> BTreeMap<String, String> {
         (format!("{app}.{function}.{topic}.state"), format!("the state of function `{function}` for `{topic}`"))
     };
     let changelogs = draft.functions.iter().flat_map(|f| f.input.iter().map(move |topic| changelog(f, topic)));
-    changelogs.chain([(format!("{app}.deployments"), "which versions are active".to_owned())]).collect()
+    let own = [("deployments", "which versions are active"), ("schedules", "how far each schedule has come")];
+    let own = own.map(|(end, purpose)| (format!("{app}.{end}"), purpose.to_owned()));
+    changelogs.chain(own).collect()
 }
 
 fn topic_names_are_free(reader: &Reader<'_>, draft: &Draft) {

@@ -133,7 +133,8 @@ fn every_key_is_read() {
 #[test]
 fn explained_app_is_the_same_app() {
     let full = format!(
-        "{SMALL}group = \"own\"\n{ROUTE}\n[topics.\"a.b_c\"]\nretention = \"90s\"\nschema = \"order\"\n[groups.own]\nworkers = 3\n"
+        "{SMALL}group = \"own\"\n{ROUTE}\n[topics.\"a.b_c\"]\nretention = \"90s\"\nschema = \"order\"\n[groups.own]\nworkers = 3\n\
+         [schedules.often]\nevery = \"90s\"\ntopic = \"orders\"\n"
     );
     for text in [SMALL, &full] {
         let manifest = read(text).unwrap();

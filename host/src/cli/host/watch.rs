@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::admin::metrics::Metrics;
 use crate::admin::status::Status;
@@ -13,6 +13,7 @@ use crate::app::App;
 use crate::broker::{Broker, Error};
 use crate::deploy::follow::Follower;
 use crate::event::Partition;
+use crate::schedule::Timekeeper;
 
 /// How often the broker is asked whether it is there.
 const EVERY: Duration = Duration::from_secs(1);
@@ -114,10 +115,11 @@ impl Watch {
         Ok(())
     }
 
-    /// Every topic of the app, every changelog and the topic of deployments must be there; a changelog must have its input's partition count.
+    /// Every topic of the app, every changelog and the topics of deployments and schedules must be there; a changelog must have its input's partition count.
     fn check_topics(&self) -> Result<(), Error> {
         let (changelogs, deployments) = (self.app.changelogs(), self.app.deployments_topic());
-        let own = changelogs.keys().chain([&deployments]).map(String::as_str);
+        let schedules = self.app.schedules_topic();
+        let own = changelogs.keys().chain([&deployments]).chain(&schedules).map(String::as_str);
         let names: Vec<&str> = self.app.topics.keys().map(AsRef::as_ref).chain(own).collect();
         let found = self.broker.topics(&names)?;
         let partitions = |name: &str| found.iter().find(|topic| topic.name == name).map(|topic| topic.partitions);
@@ -180,6 +182,32 @@ impl Watch {
                 }
             }
         }
+    }
+
+    /// Writes the ticks of the app's schedules until told to stop, when no other host does.
+    pub(super) fn tick(&self) -> Result<(), Error> {
+        let (broker, metrics) = (Arc::clone(&self.broker), Arc::clone(&self.metrics));
+        let Some(mut timekeeper) = Timekeeper::new(&self.app, broker, metrics, Arc::new(SystemTime::now)) else {
+            return Ok(());
+        };
+        while !self.stop.load(Ordering::Relaxed) {
+            if !self.begun.load(Ordering::Relaxed) || !self.status.is_broker_reachable() {
+                self.pause(Duration::from_millis(50));
+                continue;
+            }
+            match timekeeper.step() {
+                Ok(wait) => self.pause(wait),
+                Err(error) => {
+                    self.metrics.broker_error(&error);
+                    tracing::warn!(
+                        error = format!("{:#}", anyhow::Error::new(error)),
+                        "no ticks could be written; trying again"
+                    );
+                    self.pause(EVERY);
+                }
+            }
+        }
+        Ok(())
     }
 
     fn pause(&self, wait: Duration) {

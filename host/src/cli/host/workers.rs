@@ -125,8 +125,12 @@ impl Starting<'_> {
         });
         let failed = failed.clone();
         let named = |name: &str| std::thread::Builder::new().name(name.to_owned());
-        let works: [(&str, Work); 3] =
-            [("lag", Watch::measure_lag), ("deployments", Watch::follow), ("watch", Watch::run)];
+        let works: [(&str, Work); 4] = [
+            ("lag", Watch::measure_lag),
+            ("deployments", Watch::follow),
+            ("schedules", Watch::tick),
+            ("watch", Watch::run),
+        ];
         for (name, work) in works {
             let (watch, failed) = (Arc::clone(&watch), failed.clone());
             let thread = named(name).spawn(move || {

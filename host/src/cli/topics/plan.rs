@@ -1,6 +1,6 @@
 //! What is to change so that the broker's topics are those of an app. Pure: it asks nobody and changes nothing.
 //!
-//! The topics of `app.toml`, a changelog for each function and input topic, and the topic of deployments. Of a topic's configuration only what
+//! The topics of `app.toml`, a changelog for each function and input topic, the topic of deployments, and that of schedules. Of a topic's configuration only what
 //! `app.toml` speaks of is touched.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crate::app::{App, TopicSpec};
 use crate::broker::{Topic, TopicChange};
 use crate::deploy::record;
+use crate::schedule;
 
 /// What is to change, in this order, and what cannot be changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,7 +31,7 @@ struct Wanted {
 
 /// Every topic that the app needs.
 pub(super) fn names(app: &App) -> BTreeSet<String> {
-    let own = app.changelogs().into_keys().chain([app.deployments_topic()]);
+    let own = app.changelogs().into_keys().chain([app.deployments_topic()]).chain(app.schedules_topic());
     app.topics.keys().map(ToString::to_string).chain(own).collect()
 }
 
@@ -81,15 +82,17 @@ fn wanted(app: &App, existing: &BTreeMap<&str, &Topic>, inputs: Inputs) -> Vec<W
             config: config(&[("cleanup.policy", "compact")]),
         })
     };
-    let deployments = Wanted {
-        name: app.deployments_topic(),
-        partitions: record::PARTITIONS,
-        asked: record::PARTITIONS,
+    let own = |(name, partitions): (String, i32)| Wanted {
+        name,
+        partitions,
+        asked: partitions,
         replication: app.topics.get(App::ERROR_TOPIC).and_then(|spec| spec.replication),
         config: config(&[("cleanup.policy", "compact")]),
     };
+    let schedules = app.schedules_topic().map(|name| (name, schedule::record::PARTITIONS));
+    let own = [(app.deployments_topic(), record::PARTITIONS)].into_iter().chain(schedules).map(own);
     let changelogs = app.changelogs().into_iter().filter_map(changelog);
-    app.topics.iter().map(topic).chain(changelogs).chain([deployments]).collect()
+    app.topics.iter().map(topic).chain(changelogs).chain(own).collect()
 }
 
 /// How many partitions an input topic has once the plan is done. Kafka takes none away.

@@ -38,6 +38,7 @@ fn target(body: &Value, event: Option<&Value>, id: &str) -> Target {
         root: dir.path().to_owned(),
         topics: BTreeMap::from([(Arc::from("order-received"), topic)]),
         routes: vec![route.clone()],
+        schedules: Vec::new(),
         functions: vec![],
         workers: BTreeMap::new(),
     };

@@ -209,11 +209,6 @@ fn function_that_cannot_be_made_is_refused_in_a_line_with_a_hint() {
 
     hint: take another name, or move it away: nothing is written over
     ");
-    insta::assert_snapshot!(refusal("new function audit --input error"), @r"
-    error: function `audit` reads topic `error`, and would read its own failures for ever
-
-    hint: whatever it cannot process becomes another event on `error`; look at them with Kafka's tools, or from another app that has an error topic of its own
-    ");
     insta::assert_snapshot!(refusal("new function audit --output a/b"), @r"
     error: `a/b` cannot name a topic
 

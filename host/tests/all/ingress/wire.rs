@@ -188,6 +188,7 @@ pub(crate) fn app() -> App {
         root: root().to_owned(),
         topics: BTreeMap::from([("order-received".into(), topic)]),
         routes: vec![route],
+        schedules: Vec::new(),
         functions: vec![],
         workers: BTreeMap::new(),
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::{SMALL, faults, faults_of, function_faults, parse, read, route_faults};
+use super::{SMALL, app, faults, faults_of, function_faults, parse, read, route_faults};
 
 #[test]
 fn undeclared_topic_gets_the_nearest_declared_one() {
@@ -77,15 +77,80 @@ fn topics_that_are_the_hosts_own_are_not_for_outputs() {
 }
 
 #[test]
-fn function_that_reads_errors_would_loop() {
-    insta::assert_snapshot!(faults("input = [\"orders\"]", "input = [\"error\"]"), @r#"
-    error: function `stock` reads topic `error`, and would read its own failures for ever
-     --> shop/app.toml:9:10
-      |
-    9 | input = ["error"]
-      |          ^^^^^^^ an endless loop
+fn what_error_events_come_to_is_known_however_far_they_go() {
+    let more = "[topics.found]\n[topics.told]\n[functions.find]\nsource = \"f\"\ninput = [\"error\"]\noutput = [\"found\"]\n\
+                [functions.tell]\nsource = \"t\"\ninput = [\"found\"]\noutput = [\"told\"]\n\
+                [functions.hear]\nsource = \"h\"\ninput = [\"told\", \"orders\"]\n";
+    let app = app(&format!("{SMALL}{more}"));
+    assert_eq!(Vec::from_iter(app.fed_by_errors()), ["find", "hear", "tell"]);
+}
 
-    hint: whatever it cannot process becomes another event on `error`; look at them with Kafka's tools, or from another app that has an error topic of its own
+#[test]
+fn schedules_have_a_slot_and_a_topic() {
+    let with = |text: &str| faults_of(&format!("{SMALL}[schedules.minute]\n{text}"));
+    insta::assert_snapshot!(with(""), @r#"
+    error: schedule `minute` has no `every`
+      --> shop/app.toml:10:12
+       |
+    10 | [schedules.minute]
+       |            ^^^^^^
+
+    hint: add `every = "…"`: how long a slot is, such as "60s": one tick a slot
+
+    error: schedule `minute` has no `topic`
+      --> shop/app.toml:10:12
+       |
+    10 | [schedules.minute]
+       |            ^^^^^^
+
+    hint: add `topic = "…"`: a topic that a function reads: each of its partitions gets the tick
+    "#);
+    insta::assert_snapshot!(with("every = \"100ms\"\ntopic = \"order\"\nat = \"noon\""), @r#"
+    error: `every` of schedule `minute` is out of range
+      --> shop/app.toml:11:9
+       |
+    11 | every = "100ms"
+       |         ^^^^^^^ 1s to less than 1year
+
+    error: schedule `minute` writes to topic `order`, which app.toml does not declare
+      --> shop/app.toml:12:9
+       |
+    12 | topic = "order"
+       |         ^^^^^^^ did you mean `orders`?
+
+    hint: declare it with `[topics.order]`, or correct the name
+
+    error: schedule `minute` has no key `at`
+      --> shop/app.toml:13:1
+       |
+    13 | at = "noon"
+       | ^^ unknown key
+
+    hint: the keys here are `every`, `topic`
+    "#);
+    insta::assert_snapshot!(with("every = \"60\"\ntopic = \"error\""), @r#"
+    error: `every` of schedule `minute` must be a time with its unit
+      --> shop/app.toml:11:9
+       |
+    11 | every = "60"
+       |         ^^^^ such as 250ms, 2s or 3d
+
+    error: schedule `minute` writes to topic `error`, which is the host's own
+      --> shop/app.toml:12:9
+       |
+    12 | topic = "error"
+       |         ^^^^^^^ the host alone writes it
+
+    hint: give the schedule a topic that a function reads
+    "#);
+    insta::assert_snapshot!(faults("[topics.orders]", "[topics.\"shop.schedules\"]\n[topics.orders]"), @r#"
+    error: topic `shop.schedules` is the host's own
+     --> shop/app.toml:3:9
+      |
+    3 | [topics."shop.schedules"]
+      |         ^^^^^^^^^^^^^^^^ it holds how far each schedule has come
+
+    hint: give the topic another name
     "#);
 }
 

@@ -51,7 +51,7 @@ fn unknown_key_gets_the_nearest_known_one() {
     1 | colour = 1
       | ^^^^^^ unknown key
 
-    hint: the keys here are `name`, `schemas`, `workers`, `topics`, `routes`, `functions`, `groups`
+    hint: the keys here are `name`, `schemas`, `workers`, `topics`, `routes`, `functions`, `schedules`, `groups`
     ");
 }
 

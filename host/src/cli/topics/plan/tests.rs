@@ -42,6 +42,7 @@ fn app(a: TopicSpec, b: TopicSpec) -> App {
         root: PathBuf::new(),
         topics: topics.into_iter().map(|(name, spec)| (name.into(), spec)).collect(),
         routes: Vec::new(),
+        schedules: Vec::new(),
         functions: vec![function("one", &["a"], None), function("two", &["a", "b"], None)],
         workers: BTreeMap::new(),
     }
