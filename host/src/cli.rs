@@ -35,6 +35,7 @@ mod new;
 mod paths;
 mod run;
 mod run_args;
+mod shadow;
 mod show;
 mod status;
 mod target;
@@ -119,6 +120,7 @@ enum Verb {
     Topics(topics::TopicsArgs),
     Events(events::EventsArgs),
     Deploy(deploy::DeployArgs),
+    Shadow(shadow::ShadowArgs),
     Rollback(deploy::RollbackArgs),
     Versions(deploy::VersionsArgs),
     Remove(deploy::RemoveArgs),
@@ -174,6 +176,7 @@ fn dispatch(cli: Cli) -> Exit {
         Verb::Man(args) => man::man(&args, &mut out),
         Verb::Events(args) => events::events(args, &mut out),
         Verb::Deploy(args) => deploy::deploy(&args, &mut out),
+        Verb::Shadow(args) => shadow::shadow(&args, &mut out),
         Verb::Rollback(args) => deploy::rollback(&args, &mut out),
         Verb::Versions(args) => deploy::versions(&args, &mut out),
         Verb::Remove(args) => deploy::remove(&args, &mut out),

@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use self::book::Number;
+use self::shadow::Shadow;
 use self::trial::{Blame, Trial};
 use crate::broker::lock;
 use crate::event::Digest;
@@ -25,6 +26,7 @@ pub mod follow;
 pub mod ledger;
 pub mod modules;
 pub mod record;
+pub mod shadow;
 pub mod trial;
 
 /// The active version of every function, by the function's name.
@@ -39,6 +41,18 @@ pub struct Active {
     pub number: Number,
     /// Those of them that are on trial, by the function's name.
     pub trials: BTreeMap<String, Arc<Trial>>,
+    /// Candidates beside them, by the function's name.
+    pub shadows: BTreeMap<String, Arc<Shadow>>,
+}
+
+/// What a deployment makes of a function on a host.
+pub struct Step {
+    /// What handles its events.
+    pub version: Arc<dyn Handler>,
+    /// What that is on trial against.
+    pub previous: Option<Arc<dyn Handler>>,
+    /// What is beside it.
+    pub shadow: Option<Arc<Shadow>>,
 }
 
 /// The active versions of an app.
@@ -68,14 +82,9 @@ impl Deploy {
     }
 
     /// From now on, snapshots have deployment `number`: this version of this function, on trial when there is one before it to go
-    /// back to. All is seen at once, or a batch could commit what the next owner does not wait for.
-    pub fn advance(
-        &self,
-        number: Number,
-        function: &str,
-        version: Arc<dyn Handler>,
-        previous: Option<Arc<dyn Handler>>,
-    ) {
+    /// back to, and this candidate beside it. All is seen at once, or a batch could commit what the next owner does not wait for.
+    pub fn advance(&self, number: Number, function: &str, step: Step) {
+        let Step { version, previous, shadow } = step;
         self.change(|active| {
             active.number = active.number.max(number);
             match previous {
@@ -83,7 +92,14 @@ impl Deploy {
                     let trial = Trial::new(version.digest(), previous);
                     active.trials.insert(function.to_owned(), Arc::new(trial));
                 }
-                None => drop(active.trials.remove(function)),
+                // A deployment that leaves the version as it is ends no trial of it.
+                None => {
+                    active.trials.retain(|name, trial| name != function || trial.version == version.digest());
+                }
+            }
+            match shadow {
+                Some(shadow) => drop(active.shadows.insert(function.to_owned(), shadow)),
+                None => drop(active.shadows.remove(function)),
             }
             active.versions.insert(function.to_owned(), version);
         });

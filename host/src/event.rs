@@ -164,14 +164,18 @@ impl Failure {
 
     /// A failure; a reason that is too long is cut at a character's border.
     pub fn new(class: Class, reason: impl Into<String>) -> Self {
-        let mut reason = reason.into();
-        if reason.len() > Self::REASON_BYTES_MAX {
-            let end = (0..=Self::REASON_BYTES_MAX - '…'.len_utf8()).rev().find(|&i| reason.is_char_boundary(i));
-            reason.truncate(end.unwrap_or(0));
-            reason.push('…');
-        }
-        Self { class, reason }
+        Self { class, reason: cut(reason.into(), Self::REASON_BYTES_MAX) }
     }
+}
+
+/// The text, if it is longer than `bytes_max` ended at a character's border by `…`.
+pub(crate) fn cut(mut text: String, bytes_max: usize) -> String {
+    if text.len() > bytes_max {
+        let end = (0..=bytes_max.saturating_sub('…'.len_utf8())).rev().find(|&i| text.is_char_boundary(i));
+        text.truncate(end.unwrap_or(0));
+        text.push('…');
+    }
+    text
 }
 
 /// The kinds of failure. Their names stand in error events and metrics: a change breaks whoever reads those.

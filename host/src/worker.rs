@@ -22,6 +22,7 @@ use self::meters::{Meters, Size};
 use self::plan::Plan;
 use self::restore::Restore;
 use self::settle::Settle;
+use self::shadow::Allowance;
 use self::state::Store;
 use self::tap::Tap;
 use self::transaction::Origin;
@@ -41,6 +42,7 @@ mod meters;
 pub mod plan;
 pub mod restore;
 pub mod settle;
+pub mod shadow;
 pub mod state;
 pub mod tap;
 pub mod thread;
@@ -127,6 +129,8 @@ pub struct Worker {
     stopped: BTreeMap<Partition, String>,
     settle: Settle,
     meters: Meters,
+    /// For candidates.
+    allowance: Allowance,
 }
 
 impl Worker {
@@ -154,6 +158,7 @@ impl Worker {
             stopped: BTreeMap::new(),
             settle: Settle::new(now),
             meters,
+            allowance: Allowance::default(),
         }
     }
 
@@ -239,7 +244,7 @@ impl Worker {
                 .map_err(|e| Error::Bug { what: "writing an error event", cause: Box::new(e) })?;
             let Some(transaction) = built.transaction else { return Ok(()) };
             self.parts.metrics.part(Part::Build, self.parts.clock.now().saturating_sub(then));
-            match self.commit(&transaction) {
+            match self.commit_beside(&active, &events, &handled, &transaction) {
                 Ok(committed) => {
                     self.applied(&events, &handled, &committed);
                     self.count_trials(&active, &handled);

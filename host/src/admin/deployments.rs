@@ -4,6 +4,10 @@
 //! |---|---|
 //! | `GET /functions/NAME/versions` | [`View`]: what was deployed, the version last made active first |
 //! | `POST /functions/NAME/versions?note=…&allow-wider=true&dry-run=true` | 200 [`Changed`]: the body is a component, which every host activates between two batches |
+//! | the same with `shadow=true` | 200 [`Changed`]: every host runs it beside the active version, and what it does goes nowhere |
+//! | `GET /functions/NAME/shadow` | [`ShadowView`]: what is known of that candidate |
+//! | `POST /functions/NAME/shadow/promote?note=…` | 200 [`Changed`]: the candidate becomes the active version |
+//! | `DELETE /functions/NAME/shadow` | 200 [`Changed`]: there is no candidate any more |
 //! | `POST /functions/NAME/rollback` | 200 [`Changed`]: `{"version": DIGITS}`, or `{}` for the version that was active before |
 //! | `DELETE /functions/NAME/versions` | 200 [`Changed`]: forgets what was deployed; the app's own component is active again |
 //!
@@ -29,13 +33,14 @@ use serde::Deserialize;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task;
 
+pub use self::shadow::{ExampleView, Known, ShadowView, Took};
 use self::wire::digest_of;
 pub use self::wire::{Changed, Rollback, VersionView, View, content_digest};
 use super::status::Status;
 use crate::app::fault::{listed, nearest};
 use crate::broker::Error;
 use crate::deploy::Deploy;
-use crate::deploy::book::{Book, Candidate, Change, Deployment, Refusal};
+use crate::deploy::book::{Book, Candidate, Change, Deployed, Deployment, Module, Refusal};
 use crate::deploy::follow::Nudge;
 use crate::deploy::ledger::{Layout, Ledger, WriteError};
 use crate::event::Digest;
@@ -43,6 +48,7 @@ use crate::ingress::body;
 use crate::ingress::problem::Problem;
 use crate::worker::error_event::rfc3339;
 
+mod shadow;
 mod wire;
 
 /// The largest component.
@@ -109,6 +115,7 @@ struct Asked {
     note: String,
     allow_wider: bool,
     dry_run: bool,
+    shadow: bool,
 }
 
 /// The paths of [`Deployments`].
@@ -121,6 +128,11 @@ pub(super) fn routes(deployments: Arc<Deployments>) -> Router {
     let versions = get(versions).post(deploy).delete(remove).fallback(refused("GET, HEAD, POST, DELETE"));
     Router::new()
         .route("/functions/{function}/versions", versions)
+        .route(
+            "/functions/{function}/shadow",
+            get(shadow::get).delete(shadow::discard).fallback(refused("GET, HEAD, DELETE")),
+        )
+        .route("/functions/{function}/shadow/promote", post(shadow::promote).fallback(refused("POST")))
         .route("/functions/{function}/rollback", post(rollback).fallback(refused("POST")))
         .with_state(deployments)
 }
@@ -162,19 +174,13 @@ impl Deployments {
     fn view(&self, function: &str) -> View {
         let book = self.ledger.book();
         let known = book.function(function);
-        let version = |deployed: &crate::deploy::book::Deployed| VersionView {
-            digest: deployed.digest,
-            active: known.and_then(|known| known.active) == Some(deployed.digest),
-            bytes: deployed.module.bytes,
-            at: rfc3339(deployed.at_ms),
-            note: deployed.note.clone(),
-            failed: deployed.failed.clone(),
-        };
+        let version = |deployed: &Deployed| viewed(deployed, known.and_then(|known| known.active));
         View {
             function: function.to_owned(),
             active: self.active(function),
             number: known.map_or(0, |known| known.number),
             versions: known.into_iter().flat_map(|known| &known.versions).map(version).collect(),
+            shadow: known.and_then(|known| known.shadow.as_ref()).map(version),
         }
     }
 
@@ -189,9 +195,11 @@ impl Deployments {
         change: impl FnOnce(&Book, &mut Layout<'a>) -> Result<Change, Refusal>,
     ) -> Result<Changed, Problem> {
         let was = self.active(function);
-        let Deployment { number, active, .. } = self.ledger.write(self.deploy.seen(), change).map_err(unwritten)?;
+        let written = self.ledger.write(self.deploy.seen(), change).map_err(unwritten)?;
         self.nudge.nudge();
-        Ok(Changed { function: function.to_owned(), number: Some(number), was, active, ..Changed::default() })
+        let Deployment { number, active, shadow, .. } = written;
+        let (function, shadow) = (function.to_owned(), shadow.map(|shadow| shadow.digest));
+        Ok(Changed { function, number: Some(number), was, active, shadow, ..Changed::default() })
     }
 
     /// Every step of a deployment, on a thread that may block.
@@ -221,28 +229,63 @@ impl Deployments {
                 Problem::new(StatusCode::CONFLICT, "the component reaches more than the active version").detail(detail)
             );
         }
+        if let (true, Some(format)) = (asked.shadow, &state_format) {
+            let detail = format!(
+                "its state has format {format}, another one than that of the active version, so it could not read that"
+            );
+            let title = "the component cannot run beside the active version";
+            return Err(Problem::new(StatusCode::CONFLICT, title).detail(detail));
+        }
         if asked.dry_run {
             let was = self.active(function);
             if was == Some(digest) {
                 return Err(unwritten(Refusal::Active(digest).into()));
             }
             let function = function.to_owned();
-            return Ok(Changed { function, number: None, was, active: Some(digest), wider, narrower, state_format });
+            let (active, shadow) = if asked.shadow { (was, Some(digest)) } else { (Some(digest), None) };
+            return Ok(Changed { function, number: None, was, active, shadow, wider, narrower, state_format });
         }
         let own = self.stage.own(function);
-        let at_ms =
-            u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis()).unwrap_or(0);
         let changed = self.write(function, |book, layout| {
-            let own = own.as_ref().filter(|_| book.function(function).is_none_or(|known| known.active.is_none()));
-            let own = own.map(|(digest, wasm)| {
-                let note = "the app came with it".to_owned();
-                (Candidate { digest: *digest, bytes: wasm.len() as u64, note }, layout.bring(book, *digest, wasm))
-            });
-            let module = layout.bring(book, digest, wasm);
             let candidate = Candidate { digest, bytes: wasm.len() as u64, note: asked.note.clone() };
-            book.deploy(function, candidate, module, own, at_ms)
+            if asked.shadow {
+                let own = own.as_ref().map(|(digest, _)| *digest);
+                return book.shadow(function, candidate, layout.bring(book, digest, wasm), own, now_ms());
+            }
+            let own = own_beneath(book, function, own.as_ref(), layout);
+            let module = layout.bring(book, digest, wasm);
+            book.deploy(function, candidate, module, own, now_ms())
         })?;
         Ok(Changed { wider, narrower, state_format, ..changed })
+    }
+}
+
+/// What is to lie beneath the first version of a function that is deployed: the component that the app came with.
+fn own_beneath<'a>(
+    book: &Book,
+    function: &str,
+    own: Option<&'a (Digest, Vec<u8>)>,
+    layout: &mut Layout<'a>,
+) -> Option<(Candidate, Module)> {
+    let own = own.filter(|_| book.function(function).is_none_or(|known| known.active.is_none()));
+    own.map(|(digest, wasm)| {
+        let note = "the app came with it".to_owned();
+        (Candidate { digest: *digest, bytes: wasm.len() as u64, note }, layout.bring(book, *digest, wasm))
+    })
+}
+
+fn now_ms() -> u64 {
+    u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis()).unwrap_or(0)
+}
+
+fn viewed(deployed: &Deployed, active: Option<Digest>) -> VersionView {
+    VersionView {
+        digest: deployed.digest,
+        active: active == Some(deployed.digest),
+        bytes: deployed.module.bytes,
+        at: rfc3339(deployed.at_ms),
+        note: deployed.note.clone(),
+        failed: deployed.failed.clone(),
     }
 }
 
@@ -272,8 +315,9 @@ async fn deploy(
         }
     };
     let (name, note) = (function.clone(), asked.note.clone());
+    let what = if asked.shadow { "shadow" } else { "deploy" };
     let work = move |deployments: &Deployments| deployments.deploy(&function, &asked, &wasm, digest);
-    blocking(&deployments, name, "deploy", Some(note), work).await
+    blocking(&deployments, name, what, Some(note), work).await
 }
 
 async fn read(
@@ -284,9 +328,7 @@ async fn read(
     body: &mut Body,
 ) -> Result<(Asked, Vec<u8>, Digest), Problem> {
     let Query(asked) = asked.map_err(|error| unreadable(error.body_text()))?;
-    if asked.note.len() > NOTE_BYTES_MAX || asked.note.chars().any(char::is_control) {
-        return Err(unreadable(format!("a note is one line of {NOTE_BYTES_MAX} bytes at most")));
-    }
+    let asked = Asked { note: is_note(asked.note)?, ..asked };
     if !deployments.functions.contains(function) {
         deployments.known(function)?;
         let title = "the app has no such function any more";
@@ -302,6 +344,14 @@ async fn read(
         return Err(Problem::new(StatusCode::BAD_REQUEST, "the body is not what it is said to be").detail(detail));
     }
     Ok((asked, wasm, digest))
+}
+
+/// The note, if it can be one.
+fn is_note(note: String) -> Result<String, Problem> {
+    match note.len() > NOTE_BYTES_MAX || note.chars().any(char::is_control) {
+        true => Err(unreadable(format!("a note is one line of {NOTE_BYTES_MAX} bytes at most"))),
+        false => Ok(note),
+    }
 }
 
 async fn rollback(
@@ -364,9 +414,9 @@ fn audit(
     done: Result<Changed, Problem>,
 ) -> Result<Json<Changed>, Problem> {
     match &done {
-        Ok(Changed { number, was, active, .. }) => {
-            let (was, active) = (was.map(|d| d.to_string()), active.map(|d| d.to_string()));
-            tracing::info!(target: "audit", what, function, number, was, active, note, "done");
+        Ok(Changed { number, was, active, shadow, .. }) => {
+            let [was, active, shadow] = [was, active, shadow].map(|digest| digest.map(|digest| digest.to_string()));
+            tracing::info!(target: "audit", what, function, number, was, active, shadow, note, "done");
         }
         Err(problem) => tracing::warn!(target: "audit", what, function, note, %problem, "refused"),
     }
@@ -376,10 +426,10 @@ fn audit(
 fn unwritten(error: WriteError) -> Problem {
     let conflict = |title: String| Problem::new(StatusCode::CONFLICT, title);
     match error {
-        WriteError::Refused(refusal @ (Refusal::UnknownVersion { .. } | Refusal::NeverDeployed(_))) => {
-            Problem::new(StatusCode::NOT_FOUND, refusal.to_string())
-                .detail("fnhost versions FUNCTION shows what there is")
-        }
+        WriteError::Refused(
+            refusal @ (Refusal::UnknownVersion { .. } | Refusal::NeverDeployed(_) | Refusal::NoShadow(_)),
+        ) => Problem::new(StatusCode::NOT_FOUND, refusal.to_string())
+            .detail("fnhost versions FUNCTION shows what there is"),
         WriteError::Refused(refusal) => conflict(refusal.to_string()),
         WriteError::Raced => conflict(WriteError::Raced.to_string())
             .detail("look at what they did (fnhost versions FUNCTION), then ask again"),

@@ -37,6 +37,9 @@ pub(super) struct DeployArgs {
     /// Take it although it reaches more than the active version
     #[arg(long)]
     allow_wider: bool,
+    /// Run it beside the active version, which stays: what it does goes nowhere, and `fnhost shadow` shows what differs
+    #[arg(long)]
+    shadow: bool,
     /// Go through every step and change nothing
     #[arg(long)]
     dry_run: bool,
@@ -90,7 +93,7 @@ pub(super) struct RemoveArgs {
 }
 
 /// A name that can stand in a path.
-fn name(text: &str) -> Result<String, String> {
+pub(super) fn name(text: &str) -> Result<String, String> {
     match crate::app::manifest::is_name(text) {
         true => Ok(text.to_owned()),
         false => Err(format!("a function's name is {}", crate::app::manifest::NAME_RULE)),
@@ -112,8 +115,12 @@ pub(super) fn deploy(args: &DeployArgs, out: &mut dyn Write) -> Result<(), Failu
         wasm.len()
     ));
     let flag = |set: bool| if set { "true" } else { "false" };
-    let asked =
-        [("note", args.note.as_str()), ("allow-wider", flag(args.allow_wider)), ("dry-run", flag(args.dry_run))];
+    let asked = [
+        ("note", args.note.as_str()),
+        ("allow-wider", flag(args.allow_wider)),
+        ("dry-run", flag(args.dry_run)),
+        ("shadow", flag(args.shadow)),
+    ];
     let headers = [("content-type", "application/wasm"), ("content-digest", &content_digest(digest))];
     let path = format!("/functions/{}/versions", args.function);
     let changed: Changed = client.upload(&path, &asked, &headers, &wasm)?.good()?;
@@ -155,7 +162,7 @@ pub(super) fn versions(args: &VersionsArgs, out: &mut dyn Write) -> Result<(), F
     }
 }
 
-fn print(changed: &Changed, format: Format, out: &mut dyn Write) -> Result<(), Failure> {
+pub(super) fn print(changed: &Changed, format: Format, out: &mut dyn Write) -> Result<(), Failure> {
     match format {
         Format::Json => Ok(writeln!(out, "{}", serde_json::to_string_pretty(changed).map_err(Failure::internal)?)?),
         Format::Text => Ok(write!(out, "{}", told(changed))?),
@@ -164,7 +171,7 @@ fn print(changed: &Changed, format: Format, out: &mut dyn Write) -> Result<(), F
 
 fn told(changed: &Changed) -> String {
     let named = |digest: Option<Digest>| digest.map_or_else(|| "the app's own component".to_owned(), |d| d.short());
-    let Changed { function, number, was, active, wider, narrower, state_format } = changed;
+    let Changed { function, number, was, active, shadow, wider, narrower, state_format } = changed;
     let mut text = String::new();
     for (what, grants) in [("now reaches", wider), ("no longer reaches", narrower)] {
         if !grants.is_empty() {
@@ -176,16 +183,22 @@ fn told(changed: &Changed) -> String {
             "its state has format {format}, another one than that of the active version: nobody goes back by himself if it fails\n"
         ));
     }
+    let change = match shadow {
+        Some(shadow) if active.is_none() || active == was => {
+            format!("{function} {}, and {} beside it", named(active.or(*was)), shadow.short())
+        }
+        _ => format!("{function} {} -> {}", named(*was), named(*active)),
+    };
     text.push_str(&match number {
-        Some(number) => format!("deployment {number}: {function} {} -> {}\n", named(*was), named(*active)),
-        None => format!("nothing is in the way of {function} {} -> {}\n", named(*was), named(*active)),
+        Some(number) => format!("deployment {number}: {change}\n"),
+        None => format!("nothing is in the way of {change}\n"),
     });
     text
 }
 
 fn listed(view: &View) -> String {
     let active = view.active.map_or_else(|| "none".to_owned(), |digest| digest.short());
-    if view.versions.is_empty() {
+    if view.versions.is_empty() && view.shadow.is_none() {
         return format!("{}: {active} runs, as the app came with it; nothing was deployed\n", view.function);
     }
     let mut text = format!("{}: {active} runs on this host\n\n", view.function);
@@ -199,6 +212,10 @@ fn listed(view: &View) -> String {
             format!("{mark} {}  {:<24} {:>11}  {}", version.digest.short(), version.at, version.bytes, note.join("; "));
         text.push_str(line.trim_end());
         text.push('\n');
+    }
+    if let Some(shadow) = &view.shadow {
+        let (candidate, function) = (shadow.digest.short(), &view.function);
+        text.push_str(&format!("\n{candidate} is beside it, and counts for nothing: fnhost shadow {function}\n"));
     }
     text
 }

@@ -25,6 +25,15 @@ pub struct Deployment {
     pub active: Option<Digest>,
     /// Those that are kept, the one last made active first.
     pub versions: Vec<Deployed>,
+    /// The candidate beside the active version.
+    pub shadow: Option<Deployed>,
+}
+
+impl Deployment {
+    /// Everything that has bytes on the topic.
+    pub fn kept(&self) -> impl Iterator<Item = &Deployed> {
+        self.versions.iter().chain(&self.shadow)
+    }
 }
 
 /// One version that was deployed.
@@ -95,6 +104,9 @@ pub enum Refusal {
     /// There is none but the active one that did not fail.
     #[error("`{0}` has no other version to go back to")]
     NothingBefore(String),
+    /// There is no candidate.
+    #[error("`{0}` has no candidate beside its active version")]
+    NoShadow(String),
     /// It is none of those that are kept.
     #[error("`{function}` has no version {digest}")]
     UnknownVersion {
@@ -145,7 +157,7 @@ impl Book {
 
     /// Where a module is, if any function keeps it.
     pub fn module(&self, digest: Digest) -> Option<Module> {
-        self.functions.values().flat_map(|d| &d.versions).find(|v| v.digest == digest).map(|v| v.module)
+        self.functions.values().flat_map(Deployment::kept).find(|v| v.digest == digest).map(|v| v.module)
     }
 
     /// Makes `candidate` the active version. `module` is where its bytes are or will be. When nothing was deployed before, `own` is
@@ -182,6 +194,49 @@ impl Book {
         let mut versions = vec![entry(candidate, self.number + 1, module)];
         versions.extend(before.into_iter().filter(|version| version.digest != digest));
         Ok(self.change(function, Some(digest), versions))
+    }
+
+    /// Puts `candidate` beside the active version, in the place of another one. `own` is the component that the app came with.
+    ///
+    /// # Errors
+    /// [`Refusal::Active`].
+    pub fn shadow(
+        &self,
+        function: &str,
+        candidate: Candidate,
+        module: Module,
+        own: Option<Digest>,
+        at_ms: u64,
+    ) -> Result<Change, Refusal> {
+        let known = self.functions.get(function);
+        let active = known.and_then(|known| known.active);
+        if active.or(own) == Some(candidate.digest) {
+            return Err(Refusal::Active(candidate.digest));
+        }
+        let Candidate { digest, note, .. } = candidate;
+        let shadow = Deployed { digest, number: self.number + 1, module, note, at_ms, failed: None };
+        let versions = known.map(|known| known.versions.clone()).unwrap_or_default();
+        Ok(self.change_with(function, active, versions, Some(shadow)))
+    }
+
+    /// The candidate beside a function's active version.
+    ///
+    /// # Errors
+    /// [`Refusal::NoShadow`].
+    pub fn shadow_of(&self, function: &str) -> Result<&Deployed, Refusal> {
+        let shadow = self.functions.get(function).and_then(|known| known.shadow.as_ref());
+        shadow.ok_or_else(|| Refusal::NoShadow(function.to_owned()))
+    }
+
+    /// Takes the candidate away.
+    ///
+    /// # Errors
+    /// [`Refusal::NoShadow`].
+    pub fn discard(&self, function: &str) -> Result<Change, Refusal> {
+        self.shadow_of(function)?;
+        let known = self.functions.get(function);
+        let versions = known.map(|known| known.versions.clone()).unwrap_or_default();
+        Ok(self.change_with(function, known.and_then(|known| known.active), versions, None))
     }
 
     /// Makes an older version active again: the one whose digest begins with `digest`, or else the one that was active last and did
@@ -256,11 +311,25 @@ impl Book {
 
     fn change(&self, function: &str, active: Option<Digest>, mut versions: Vec<Deployed>) -> Change {
         versions.truncate(VERSIONS_MAX);
-        let deployment = Deployment { number: self.number + 1, function: function.to_owned(), active, versions };
+        let shadow = self.functions.get(function).and_then(|known| known.shadow.clone());
+        // What is active needs nothing beside it, and what is removed has nothing.
+        let shadow = shadow.filter(|shadow| active.is_some() && active != Some(shadow.digest));
+        self.change_with(function, active, versions, shadow)
+    }
+
+    fn change_with(
+        &self,
+        function: &str,
+        active: Option<Digest>,
+        versions: Vec<Deployed>,
+        shadow: Option<Deployed>,
+    ) -> Change {
+        let number = self.number + 1;
+        let deployment = Deployment { number, function: function.to_owned(), active, versions, shadow };
         let mut after = self.clone();
         after.enter(deployment.clone());
-        let kept: BTreeSet<Digest> = after.functions.values().flat_map(|d| &d.versions).map(|v| v.digest).collect();
-        let before = self.functions.get(function).into_iter().flat_map(|d| &d.versions);
+        let kept: BTreeSet<Digest> = after.functions.values().flat_map(Deployment::kept).map(|v| v.digest).collect();
+        let before = self.functions.get(function).into_iter().flat_map(Deployment::kept);
         let dropped = before.filter(|v| !kept.contains(&v.digest)).map(|v| (v.digest, v.module.bytes)).collect();
         Change { deployment, dropped }
     }
@@ -357,6 +426,45 @@ mod tests {
     }
 
     #[test]
+    fn a_candidate_is_beside_the_active_version_until_it_is_that_itself_or_is_taken_away() {
+        let mut book = book(&[1]);
+        let shadowed = |book: &Book, byte| book.shadow("f", candidate(byte), module(byte), Some(Digest([0; 32])), 1);
+        book.enter(shadowed(&book, 2).unwrap().deployment);
+        assert_eq!((active(&book), book.shadow_of("f").unwrap().digest), (Some(1), Digest([2; 32])));
+        assert_eq!(book.module(Digest([2; 32])), Some(module(2)));
+        // Another one takes its place, and a version that is active needs nothing beside it.
+        let change = shadowed(&book, 3).unwrap();
+        assert_eq!(change.dropped.into_keys().collect::<Vec<_>>(), [Digest([2; 32])]);
+        book.enter(change.deployment);
+        assert_eq!(shadowed(&book, 1), Err(Refusal::Active(Digest([1; 32]))));
+        // It stays beside whatever else becomes active.
+        book.enter(book.rollback("f", None).unwrap().deployment);
+        assert_eq!((active(&book), book.shadow_of("f").unwrap().digest), (Some(0), Digest([3; 32])));
+        let change = book.deploy("f", candidate(3), module(3), None, 1).unwrap();
+        assert_eq!(change.dropped.len(), 0);
+        book.enter(change.deployment);
+        assert_eq!(book.shadow_of("f"), Err(Refusal::NoShadow("f".into())));
+        assert_eq!(book.discard("f"), Err(Refusal::NoShadow("f".into())));
+        book.enter(shadowed(&book, 4).unwrap().deployment);
+        let change = book.discard("f").unwrap();
+        assert_eq!(change.dropped.into_keys().collect::<Vec<_>>(), [Digest([4; 32])]);
+        book.enter(change.deployment);
+        assert_eq!((active(&book), book.shadow_of("f").is_err()), (Some(3), true));
+    }
+
+    #[test]
+    fn a_candidate_beside_the_component_that_the_app_came_with_leaves_that_active() {
+        let mut book = Book::default();
+        let own = Some(Digest([0; 32]));
+        assert_eq!(book.shadow("f", candidate(0), module(0), own, 1), Err(Refusal::Active(Digest([0; 32]))));
+        book.enter(book.shadow("f", candidate(1), module(1), own, 1).unwrap().deployment);
+        assert_eq!((active(&book), book.number()), (None, 1));
+        let change = book.deploy("f", candidate(1), module(1), Some((candidate(0), module(0))), 1).unwrap();
+        book.enter(change.deployment);
+        assert_eq!(digests(book.function("f").unwrap()), [1, 0]);
+    }
+
+    #[test]
     fn a_change_is_numbered_above_all_that_was_seen() {
         let book = book(&[1]).numbered_after(7);
         assert_eq!(book.rollback("f", None).unwrap().deployment.number, 8);
@@ -388,7 +496,7 @@ mod tests {
     proptest! {
         #[test]
         fn whatever_happens_every_version_that_is_kept_has_its_module_and_numbers_go_up(
-            steps in prop::collection::vec((0_u8..4, 0_u8..2, 1_u8..20), 0..60),
+            steps in prop::collection::vec((0_u8..6, 0_u8..2, 1_u8..20), 0..60),
         ) {
             let (mut book, mut stored) = (Book::default(), BTreeSet::new());
             for (what, function, byte) in steps {
@@ -396,17 +504,19 @@ mod tests {
                 let change = match what {
                     0 | 1 => book.deploy(function, candidate(byte), module(byte), Some((candidate(0), module(0))), 1),
                     2 => book.rollback(function, None),
+                    3 => book.shadow(function, candidate(byte), module(byte), Some(Digest([0; 32])), 1),
+                    4 => book.discard(function),
                     _ => book.fail(function, Digest([byte; 32]), "why"),
                 };
                 let Ok(change) = change else { continue };
                 prop_assert_eq!(change.deployment.number, book.number() + 1);
-                stored.extend(change.deployment.versions.iter().map(|version| version.digest));
+                stored.extend(change.deployment.kept().map(|version| version.digest));
                 for dropped in change.dropped.keys() {
                     prop_assert!(stored.remove(dropped), "{} was dropped twice", dropped);
                 }
                 book.enter(change.deployment);
                 let kept: BTreeSet<Digest> =
-                    book.functions().flat_map(|d| &d.versions).map(|version| version.digest).collect();
+                    book.functions().flat_map(Deployment::kept).map(|version| version.digest).collect();
                 prop_assert_eq!(&kept, &stored);
                 for deployment in book.functions() {
                     prop_assert!(deployment.versions.len() <= VERSIONS_MAX);

@@ -10,10 +10,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::Deploy;
 use super::book::{Deployed, Deployment, Number};
 use super::ledger::{Ledger, WriteError};
+use super::shadow::Shadow;
 use super::trial::{self, Blame};
+use super::{Deploy, Step};
 use crate::broker::{Cause, Error, lock};
 use crate::event::Digest;
 use crate::invocation::Handler;
@@ -50,6 +51,9 @@ pub trait Loader: Send + Sync {
 pub trait Witness: Send + Sync {
     /// A function's workers handle their next batch with this version.
     fn activated(&self, function: &str, version: Digest, deployment: &Deployment);
+
+    /// A candidate is beside the function's active version.
+    fn shadowed(&self, function: &str, candidate: Digest);
 
     /// A version failed, `active` took its place here, and deployment `number` tells every host; `None` when they knew.
     fn failed(&self, blame: &Blame, active: Option<Digest>, number: Option<Number>);
@@ -141,7 +145,7 @@ impl Follower {
         }
         if reached < book.number() {
             self.deploy.pass(book.number());
-            self.loader.keep(&book.functions().flat_map(|d| &d.versions).map(|version| version.digest).collect());
+            self.loader.keep(&book.functions().flat_map(Deployment::kept).map(|version| version.digest).collect());
         }
         let held_up = unreadable.map(|(function, why)| {
             format!("the newest record of `{function}` on `{}` is none: {why}; deploy it again", self.ledger.topic())
@@ -169,7 +173,8 @@ impl Follower {
         let previous = self.previous(deployment, was.as_ref());
         // It could not read what this one wrote.
         let previous = previous.filter(|previous| previous.state_format() == version.state_format());
-        self.deploy.advance(number, function, version, previous);
+        let shadow = self.shadow(deployment, &version);
+        self.deploy.advance(number, function, Step { version, previous, shadow });
         if was.is_none_or(|was| was.digest() != digest) {
             self.witness.activated(function, digest, deployment);
         }
@@ -179,6 +184,37 @@ impl Follower {
     fn load(&self, deployed: &Deployed) -> Result<Arc<dyn Handler>, Cause> {
         let (digest, module) = (deployed.digest, deployed.module);
         self.loader.deployed(digest, &mut || Ok(self.ledger.fetch(digest, module)?))
+    }
+
+    /// The candidate that is to be beside `version`. It is no reason to stay behind: where it cannot be run, there is none.
+    fn shadow(&self, deployment: &Deployment, version: &Arc<dyn Handler>) -> Option<Arc<Shadow>> {
+        let (function, wanted) = (&deployment.function, deployment.shadow.as_ref()?);
+        let known = self.deploy.active().shadows.get(function).cloned();
+        let loaded = match known.filter(|known| known.version.digest() == wanted.digest) {
+            // What is known of it stays.
+            Some(known) if known.version.state_format() == version.state_format() => return Some(known),
+            _ => self.load(wanted),
+        };
+        match loaded {
+            Ok(candidate) if candidate.state_format() == version.state_format() => {
+                self.witness.shadowed(function, candidate.digest());
+                Shadow::new(candidate).map(Arc::new)
+            }
+            Ok(candidate) => {
+                let (format, active) = (candidate.state_format(), version.state_format());
+                tracing::warn!(
+                    function,
+                    format,
+                    active,
+                    "the candidate cannot read the active version's state, and is not run"
+                );
+                None
+            }
+            Err(error) => {
+                tracing::warn!(function, %error, "the candidate cannot be run here");
+                None
+            }
+        }
     }
 
     /// What the version that a deployment brought is on trial against, if it is: it must be new, and there must be one before it.

@@ -47,6 +47,8 @@ struct Written {
     number: u64,
     active: Option<Digest>,
     versions: Vec<Version>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    shadow: Option<Version>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -80,6 +82,7 @@ pub fn deployment(topic: &Arc<str>, deployment: &Deployment) -> serde_json::Resu
         number: deployment.number,
         active: deployment.active,
         versions: deployment.versions.iter().map(version).collect(),
+        shadow: deployment.shadow.as_ref().map(version),
     };
     let value = serde_json::to_vec(&written)?;
     Ok(record(topic, DEPLOYMENTS, deployment.function.clone().into_bytes(), Some(value)))
@@ -92,7 +95,7 @@ pub fn deployment(topic: &Arc<str>, deployment: &Deployment) -> serde_json::Resu
 pub fn read(event: &Event) -> Result<Option<Deployment>, Unreadable> {
     let (Some(key), Some(value)) = (&event.key, &event.value) else { return Ok(None) };
     check_format(event)?;
-    let Written { number, active, versions } = serde_json::from_slice(value)?;
+    let Written { number, active, versions, shadow } = serde_json::from_slice(value)?;
     let deployed = |version: Version| Deployed {
         digest: version.digest,
         number: version.number,
@@ -102,7 +105,8 @@ pub fn read(event: &Event) -> Result<Option<Deployment>, Unreadable> {
         failed: version.failed,
     };
     let function = String::from_utf8_lossy(key).into_owned();
-    Ok(Some(Deployment { number, function, active, versions: versions.into_iter().map(deployed).collect() }))
+    let versions = versions.into_iter().map(deployed).collect();
+    Ok(Some(Deployment { number, function, active, versions, shadow: shadow.map(deployed) }))
 }
 
 /// The records of a module's bytes, in order.
@@ -179,7 +183,8 @@ mod tests {
             failed: failed.map(str::to_owned),
         };
         let versions = vec![version(2, None), version(1, Some("it traps"))];
-        Deployment { number: 9, function: "inventory".into(), active: Some(Digest([2; 32])), versions }
+        let shadow = versions.last().cloned();
+        Deployment { number: 9, function: "inventory".into(), active: Some(Digest([2; 32])), versions, shadow }
     }
 
     #[test]

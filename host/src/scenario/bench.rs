@@ -5,7 +5,7 @@
 //! each, and a clock that stands still, so a wait before a retry is over at once. So the same events give the same bytes.
 //! What only a broker decides does not happen here: whether a record is too large, or may be written.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -174,6 +174,7 @@ impl Run {
             decided: &Decided::new(),
             clock: &Still,
             status: &self.status,
+            shadowed: &BTreeSet::new(),
         };
         let (mut handled, lines) = log.of(|| handling.handle(&events, &mut self.stores));
         let built = transaction::build(&self.plan, &events, &mut handled, &self.stores, 0)

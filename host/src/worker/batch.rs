@@ -4,10 +4,12 @@
 //! verdict. Later events of the batch see the state that earlier ones left. A batch that runs out of time, or whose effects
 //! are many bytes, stops between two events: what was not begun is handled in the next one. Nothing here talks to the broker.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::plan::{Plan, Planned};
+use super::shadow::Kept;
 use super::state::Store;
 use super::verdict::{Next, Verdict, decide};
 use super::{Clock, Stores};
@@ -30,6 +32,8 @@ pub struct Work {
     pub verdict: Verdict,
     /// When it failed, in milliseconds since the Unix epoch; 0 when it did not.
     pub failed_at_ms: u64,
+    /// For the function's candidate, if it has one.
+    pub kept: Option<Box<Kept>>,
 }
 
 /// A batch after its handlers.
@@ -57,6 +61,8 @@ pub struct Handling<'a> {
     pub clock: &'a dyn Clock,
     /// Beaten before each attempt: a slow function is no dead worker.
     pub status: &'a WorkerStatus,
+    /// The functions that have a candidate, by index.
+    pub shadowed: &'a BTreeSet<usize>,
 }
 
 impl Handling<'_> {
@@ -78,8 +84,8 @@ impl Handling<'_> {
                 {
                     let origin = handled.works.len();
                     let store = stores.entry((*function, event.partition.clone())).or_default();
-                    let verdict = match self.decided.get(&(index, *function)) {
-                        Some(failure) => Verdict::Fail { failure: failure.clone(), attempts: 1 },
+                    let (verdict, took) = match self.decided.get(&(index, *function)) {
+                        Some(failure) => (Verdict::Fail { failure: failure.clone(), attempts: 1 }, Duration::ZERO),
                         None => {
                             let timed = timed.get_or_insert_with(|| planned.metrics.invocations(handler.digest()));
                             self.attempt(planned, handler.as_ref(), timed, event, store)
@@ -89,7 +95,10 @@ impl Handling<'_> {
                         Verdict::Apply(effects) => effects.size_bytes(),
                         Verdict::Fail { .. } => event.size_bytes(),
                     });
-                    handled.works.push(self.work(index, *function, handler.digest(), verdict, store, origin));
+                    let is_shadowed = self.shadowed.contains(function);
+                    let kept = is_shadowed.then(|| Box::new(Kept { verdict: verdict.clone(), took }));
+                    let work = self.work(index, *function, handler.digest(), verdict, store, origin);
+                    handled.works.push(Work { kept, ..work });
                 }
             }
             handled.events = index + 1;
@@ -115,10 +124,10 @@ impl Handling<'_> {
             Verdict::Apply(_) => {}
             Verdict::Fail { .. } => failed_at_ms = self.clock.wall_ms(),
         }
-        Work { event, function, version, verdict, failed_at_ms }
+        Work { event, function, version, verdict, failed_at_ms, kept: None }
     }
 
-    /// Invokes until there is a verdict.
+    /// Invokes until there is a verdict. With it, what the last invocation took.
     fn attempt(
         &self,
         planned: &Planned,
@@ -126,7 +135,7 @@ impl Handling<'_> {
         timed: &Invocations,
         event: &Event,
         store: &Arc<Store>,
-    ) -> Verdict {
+    ) -> (Verdict, Duration) {
         let seed = planned.seed(event);
         let mut attempt = 1;
         loop {
@@ -134,8 +143,9 @@ impl Handling<'_> {
             let began = self.clock.now();
             let state: Arc<dyn View> = Arc::<Store>::clone(store);
             let outcome = handler.handle(Call { event, function: &planned.function, seed, state });
-            timed.took(self.clock.now().saturating_sub(began));
-            match decide(self.check(outcome), attempt, &planned.function.retry) {
+            let took = self.clock.now().saturating_sub(began);
+            timed.took(took);
+            match decide(checked(self.plan, outcome), attempt, &planned.function.retry) {
                 Next::Decided(verdict) => {
                     if let Verdict::Fail { failure, attempts } = &verdict {
                         tracing::debug!(
@@ -143,7 +153,7 @@ impl Handling<'_> {
                             partition = event.partition.number, offset = event.offset, "the event failed",
                         );
                     }
-                    return verdict;
+                    return (verdict, took);
                 }
                 Next::Wait(wait) => {
                     planned.metrics.retry();
@@ -153,28 +163,28 @@ impl Handling<'_> {
             }
         }
     }
+}
 
-    /// Holds what a function wants to publish against the schemas of its topics.
-    fn check(&self, outcome: Outcome) -> Outcome {
-        match outcome {
-            Outcome::Completed(effects) => match self.mismatch(&effects) {
-                None => Outcome::Completed(effects),
-                Some(reason) => Outcome::Failed(Failure::new(Class::SchemaMismatch, reason)),
-            },
-            other => other,
-        }
+/// Holds what a function wants to publish against the schemas of its topics.
+pub(super) fn checked(plan: &Plan, outcome: Outcome) -> Outcome {
+    match outcome {
+        Outcome::Completed(effects) => match mismatch(plan, &effects) {
+            None => Outcome::Completed(effects),
+            Some(reason) => Outcome::Failed(Failure::new(Class::SchemaMismatch, reason)),
+        },
+        other => other,
     }
+}
 
-    fn mismatch(&self, effects: &Effects) -> Option<String> {
-        effects.outputs.iter().find_map(|output| {
-            let schema = self.plan.schemas.get(&output.topic)?;
-            let found = match &output.value {
-                None => "its value is null".to_owned(),
-                Some(value) => schema.check_bytes(value).err().map(|all| describe(&all))?,
-            };
-            Some(format!("an output to `{}` does not fit its schema: {found}", output.topic))
-        })
-    }
+fn mismatch(plan: &Plan, effects: &Effects) -> Option<String> {
+    effects.outputs.iter().find_map(|output| {
+        let schema = plan.schemas.get(&output.topic)?;
+        let found = match &output.value {
+            None => "its value is null".to_owned(),
+            Some(value) => schema.check_bytes(value).err().map(|all| describe(&all))?,
+        };
+        Some(format!("an output to `{}` does not fit its schema: {found}", output.topic))
+    })
 }
 
 fn describe(mismatches: &[Mismatch]) -> String {

@@ -95,32 +95,25 @@ impl Store {
     pub fn is_empty(&self) -> bool {
         self.committed.is_empty()
     }
-}
 
-impl View for Store {
-    fn get(&self, key: &[u8]) -> Option<&[u8]> {
-        match self.overlay.get(key) {
-            Some(laid) => laid.value.as_deref(),
-            None => self.committed.get(key).map(Vec::as_slice),
-        }
+    /// What is committed under `key`.
+    pub(super) fn committed(&self, key: &[u8]) -> Option<&[u8]> {
+        self.committed.get(key).map(Vec::as_slice)
     }
 
-    fn scan(
-        &self,
+    /// [`View::scan`] of what is committed, `overlay` laid over it; that begins where [`range`] does.
+    pub(super) fn scan_under<'a>(
+        &'a self,
+        overlay: impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)>,
         prefix: &[u8],
         after: Option<&[u8]>,
         limit: usize,
         changes: &BTreeMap<Vec<u8>, Option<Vec<u8>>>,
     ) -> Vec<(Vec<u8>, Vec<u8>)> {
-        let from = match after {
-            Some(after) if after >= prefix => Bound::Excluded(after),
-            _ => Bound::Included(prefix),
-        };
-        let range = (from, Bound::Unbounded);
+        let range = range(prefix, after);
         let mut committed =
             self.committed.range::<[u8], _>(range).map(|(k, v)| (k.as_slice(), Some(v.as_slice()))).peekable();
-        let mut overlay =
-            self.overlay.range::<[u8], _>(range).map(|(k, laid)| (k.as_slice(), laid.value.as_deref())).peekable();
+        let mut overlay = overlay.peekable();
         let mut changes = changes.range::<[u8], _>(range).map(|(k, v)| (k.as_slice(), v.as_deref())).peekable();
         let mut found = Vec::new();
         while found.len() < limit {
@@ -141,6 +134,36 @@ impl View for Store {
             }
         }
         found
+    }
+}
+
+/// The keys in which a scan looks for its prefix.
+pub(super) fn range<'a>(prefix: &'a [u8], after: Option<&'a [u8]>) -> (Bound<&'a [u8]>, Bound<&'a [u8]>) {
+    let from = match after {
+        Some(after) if after >= prefix => Bound::Excluded(after),
+        _ => Bound::Included(prefix),
+    };
+    (from, Bound::Unbounded)
+}
+
+impl View for Store {
+    fn get(&self, key: &[u8]) -> Option<&[u8]> {
+        match self.overlay.get(key) {
+            Some(laid) => laid.value.as_deref(),
+            None => self.committed.get(key).map(Vec::as_slice),
+        }
+    }
+
+    fn scan(
+        &self,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+        changes: &BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    ) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let overlay = self.overlay.range::<[u8], _>(range(prefix, after));
+        let overlay = overlay.map(|(key, laid)| (key.as_slice(), laid.value.as_deref()));
+        self.scan_under(overlay, prefix, after, limit, changes)
     }
 }
 

@@ -8,10 +8,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::Worker;
 use super::batch::{Decided, Handled, Handling, Work};
 use super::plan::Plan;
 use super::verdict::Verdict;
+use super::{Worker, shadow};
 use crate::deploy::Active;
 use crate::deploy::trial::Blame;
 use crate::event::{Class, Event, Failure};
@@ -49,9 +49,10 @@ impl Worker {
     ) -> Handled {
         let parts = self.parts.clone();
         let plan = &parts.plan;
+        let shadowed = shadow::shadowed(plan, active);
         loop {
             let (clock, status) = (parts.clock.as_ref(), &parts.status);
-            let handling = Handling { plan, versions, decided, clock, status };
+            let handling = Handling { plan, versions, decided, clock, status, shadowed: &shadowed };
             let handled = handling.handle(events, &mut self.stores);
             let suspects = suspects(plan, active, versions, decided, &handled);
             if suspects.is_empty() {

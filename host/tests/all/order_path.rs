@@ -21,6 +21,7 @@ mod outage;
 mod raw;
 mod refusals;
 mod schedules;
+mod shadows;
 mod state;
 mod swaps;
 mod tools;

@@ -20,6 +20,9 @@ pub struct View {
     pub number: Number,
     /// The version last made active first.
     pub versions: Vec<VersionView>,
+    /// The candidate beside the active version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<VersionView>,
 }
 
 /// One version.
@@ -53,6 +56,9 @@ pub struct Changed {
     pub was: Option<Digest>,
     /// What is to be active; `None` is the component that the app came with.
     pub active: Option<Digest>,
+    /// The candidate that is to be beside it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<Digest>,
     /// What it reaches, and the one before it did not.
     #[serde(default)]
     pub wider: Vec<String>,

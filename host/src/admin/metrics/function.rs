@@ -10,6 +10,7 @@ use std::time::Duration;
 use prometheus::{Error, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
 use super::{Register, Verdict, list, lock};
+use crate::deploy::shadow::{Compared, Difference};
 use crate::event::{Class, Digest};
 
 /// How many versions of one function are shown.
@@ -22,6 +23,7 @@ pub(super) struct Functions {
     invocation: HistogramVec,
     retries: IntCounterVec,
     swaps: IntCounterVec,
+    shadows: IntCounterVec,
     entries: IntGaugeVec,
     bytes: IntGaugeVec,
     known: Mutex<BTreeMap<String, FunctionMetrics>>,
@@ -35,6 +37,7 @@ impl Functions {
             invocation: new.histograms(&list::INVOCATION)?,
             retries: new.counters(&list::RETRIES)?,
             swaps: new.counters(&list::SWAPS)?,
+            shadows: new.counters(&list::SHADOW_EVENTS)?,
             entries: new.gauges(&list::STATE_ENTRIES)?,
             bytes: new.gauges(&list::STATE_BYTES)?,
             known: Mutex::default(),
@@ -53,6 +56,8 @@ impl Functions {
             latency: self.latency.with_label_values(&[name]),
             retries: self.retries.with_label_values(&[name]),
             swaps: self.swaps.with_label_values(&[name]),
+            shadows: self.shadows.clone(),
+            name: name.into(),
             entries: self.entries.with_label_values(&[name]),
             bytes: self.bytes.with_label_values(&[name]),
             versions: Arc::new(Mutex::new(Versions {
@@ -75,6 +80,9 @@ pub struct FunctionMetrics {
     latency: Histogram,
     retries: IntCounter,
     swaps: IntCounter,
+    /// Of all functions: what there is of this one is made when it has a candidate.
+    shadows: IntCounterVec,
+    name: Arc<str>,
     entries: IntGauge,
     bytes: IntGauge,
     versions: Arc<Mutex<Versions>>,
@@ -101,6 +109,20 @@ impl FunctionMetrics {
     /// The function asked to be tried again, and will be.
     pub fn retry(&self) {
         self.retries.inc();
+    }
+
+    /// A candidate was beside the function's active version, for these events and not for so many others.
+    pub fn shadowed(&self, compared: &[Compared], passed_over: u64) {
+        let count = |result: &str, count: usize| {
+            self.shadows.with_label_values(&[&*self.name, result]).inc_by(u64::try_from(count).unwrap_or(u64::MAX));
+        };
+        let of = |difference| {
+            let is = |compared: &&Compared| compared.example.as_ref().map(|example| example.difference) == difference;
+            compared.iter().filter(is).count()
+        };
+        count("same", of(None));
+        Difference::ALL.into_iter().for_each(|difference| count(difference.name(), of(Some(difference))));
+        count("passed-over", usize::try_from(passed_over).unwrap_or(usize::MAX));
     }
 
     /// A worker's state of this function has grown by so many pairs and bytes, or shrunk.

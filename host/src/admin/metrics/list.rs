@@ -119,6 +119,8 @@ metrics! {
         "Tries that functions asked for beyond the first";
     SWAPS = "fnhost_swaps_total", Counter, ["function"], None,
         "Versions that took another's place while the host ran";
+    SHADOW_EVENTS = "fnhost_shadow_events_total", Counter, ["function", "result"], None,
+        "Events beside which a candidate was: `same`, the first thing that differs (`verdict`, `outputs`, `state`), or `passed-over`";
     STATE_ENTRIES = "fnhost_state_entries", Gauge, ["function"], None,
         "Pairs of committed state in memory, those of partitions that were given away within the last hour included";
     STATE_BYTES = "fnhost_state_bytes", Gauge, ["function"], None,

@@ -28,6 +28,7 @@ fn used() -> (Arc<Metrics>, Place) {
     function.latency(Duration::from_millis(20));
     function.state(2, 48);
     function.retry();
+    function.shadowed(&[], 1);
     metrics.transaction(Duration::from_millis(3), TransactionResult::Committed);
     metrics.part(Part::Deliver, Duration::from_millis(1));
     metrics.batch(12, 3456);

@@ -45,7 +45,7 @@ impl Loaded {
         };
         let temporary = temporary.transpose().map_err(Failure::fault)?;
         let cache = cache.or_else(|| Some(temporary.as_ref()?.path().to_owned())).unwrap_or_default();
-        let instances_max = workers_in(&manifest.app) + 1;
+        let instances_max = 2 * workers_in(&manifest.app) + 1;
         let options = Options { cache: Some(cache.clone()), instances_max, ..Options::default() };
         let sandbox = Sandbox::new(&options).map_err(Failure::fault)?;
         let modules = Modules::new(cache.join("modules"));

@@ -35,6 +35,10 @@ impl Witness for Seen {
         self.runs(function, version);
     }
 
+    fn shadowed(&self, function: &str, candidate: Digest) {
+        tracing::info!(function, candidate = candidate.short(), "a candidate is beside the active version");
+    }
+
     fn failed(&self, blame: &Blame, active: Option<Digest>, number: Option<Number>) {
         let Blame { function, version, reason } = blame;
         let (version, back_to) = (version.short(), active.map(|digest| digest.short()));

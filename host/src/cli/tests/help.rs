@@ -37,6 +37,8 @@ fn help_of_fnhost() {
       topics       Make the broker's topics what app.toml says
       events       Print the events of a topic, or send some, through a running host
       deploy       Have every host handle its next batch with this component
+      shadow       Print what a candidate beside the active version would have done, or make it the
+                   active version, or take it away
       rollback     Have every host go back to a version that was active before
       versions     Print what was deployed of a function, the version last made active first
       remove       Forget what was deployed of a function: every host runs the app's own component again

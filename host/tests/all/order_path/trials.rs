@@ -23,7 +23,7 @@ output = ["APP.out", "APP.checked"]
 "#;
 
 /// A version of the test guest that does the steps of `broken`.
-fn broken() -> (Vec<u8>, Digest) {
+pub(super) fn broken() -> (Vec<u8>, Digest) {
     let (whole, other) = (b"test guest is well-made", b"test guest is broken   ");
     let mut wasm = std::fs::read(guest("guest")).unwrap();
     let at = wasm.windows(whole.len()).position(|window| window == whole).unwrap();
@@ -41,13 +41,13 @@ const FAULTS: [(&str, &str); 5] = [
     ("broken emit nowhere x", "undeclared-topic"),
 ];
 
-fn told(host: &Host, verb: &[&str]) -> String {
+pub(super) fn told(host: &Host, verb: &[&str]) -> String {
     let (code, out, err) = fnhost(&[verb, &["--admin", &host.admin]].concat());
     assert_eq!(code, 0, "{verb:?}: {out}{err}");
     out
 }
 
-fn documents(host: &Host, topic: &str) -> Vec<serde_json::Value> {
+pub(super) fn documents(host: &Host, topic: &str) -> Vec<serde_json::Value> {
     let out = told(host, &["events", "tail", topic, "--format", "json"]);
     out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
@@ -67,7 +67,7 @@ fn send(host: &Host, app: &OwnApp, numbers: std::ops::Range<usize>, nth: usize, 
 }
 
 /// Every event counted once: the counts that were published under each key are 1, 2, 3 and so on.
-fn assert_each_once(host: &Host, app: &OwnApp, sent: usize) {
+pub(super) fn assert_each_once(host: &Host, app: &OwnApp, sent: usize) {
     eventually("everything is handled", || (documents(host, &app.topic("out")).len() >= sent).then_some(()));
     let mut counts: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     for event in documents(host, &app.topic("out")) {
@@ -145,7 +145,7 @@ fn stand_trial(app: &OwnApp, hosts: &[Host]) {
     assert!(host.admin("/functions").1.contains(&version), "the version stands");
 }
 
-fn app() -> OwnApp {
+pub(super) fn app() -> OwnApp {
     let app = OwnApp::new(APP);
     app.write("schemas/checked.schema.json", r#"{ "type": "object", "required": ["name"] }"#);
     app

@@ -315,8 +315,80 @@ fn help_of_deploy() {
           --allow-wider
               Take it although it reaches more than the active version
 
+          --shadow
+              Run it beside the active version, which stays: what it does goes nowhere, and `fnhost
+              shadow` shows what differs
+
           --dry-run
               Go through every step and change nothing
+
+          --format <FORMAT>
+              How it is printed
+
+              Possible values:
+              - text: For people
+              - json: For programs: JSON
+
+              [default: text]
+
+          --admin <HOST:PORT>
+              The host: where it serves operators, as its own --admin says
+
+              [env: FNHOST_ADMIN=]
+              [default: 127.0.0.1:9090]
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+    HTTP:
+          --admin-token-file <FILE>
+              What operators have to show: a file with at least 16 bytes, or in FNHOST_ADMIN_TOKEN.
+              Health and metrics need none
+
+              [env: FNHOST_ADMIN_TOKEN_FILE=]
+
+    Logging:
+          --log-format <FORMAT>
+              How log lines are written
+
+              Possible values:
+              - text: For people
+              - json: A JSON object a line
+
+              [env: FNHOST_LOG_FORMAT=]
+              [default: text]
+
+      -v, --verbose...
+              Log more: -v for what happens to batches, -vv for every event
+    "#);
+}
+
+#[test]
+fn help_of_shadow() {
+    insta::assert_snapshot!(help(&["shadow"]), @r#"
+    Print what a candidate beside the active version would have done, or make it the active version, or
+    take it away
+
+    `fnhost deploy --shadow` puts a candidate there: on every host it handles the same events from the
+    same state, and what it does goes nowhere. Counts and examples are of the host that is asked, since
+    the candidate came to it.
+
+    Usage: fnhost shadow [OPTIONS] <FUNCTION>
+
+    Arguments:
+      <FUNCTION>
+              The function
+
+    Options:
+          --promote
+              Have every host handle its next batch with the candidate
+
+          --discard
+              Take the candidate away
+
+          --note <TEXT>
+              What is to be said of it as the active version; what was said of the candidate when left
+              out
 
           --format <FORMAT>
               How it is printed
