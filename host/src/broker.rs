@@ -61,6 +61,12 @@ pub trait Broker: Send + Sync {
     /// [`Error::Away`], [`Error::Denied`].
     fn topics(&self, names: &[&str]) -> Result<Vec<Topic>, Error>;
 
+    /// How many partitions each of the named topics has. One that does not exist is left out. Cheap, however many are named.
+    ///
+    /// # Errors
+    /// [`Error::Away`], [`Error::Denied`].
+    fn partitions(&self, names: &[&str]) -> Result<BTreeMap<String, i32>, Error>;
+
     /// Makes the changes, in order; stops at the first that fails.
     ///
     /// # Errors

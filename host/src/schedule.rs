@@ -112,12 +112,12 @@ impl Timekeeper {
     fn write(&mut self, now: u64) -> Result<(), Error> {
         let mut due: Vec<Due<'_>> = self.schedules.iter().filter_map(|schedule| self.due(schedule, now)).collect();
         let topics: BTreeSet<&str> = due.iter().map(|due| &*due.schedule.topic).collect();
-        let known = self.broker.topics(&Vec::from_iter(topics))?;
+        let known = self.broker.partitions(&Vec::from_iter(topics))?;
         let mut records: Vec<Record> = Vec::new();
         let mut reached = BTreeMap::new();
         for Due { schedule, slots } in &mut due {
-            let topic = known.iter().find(|topic| topic.name == *schedule.topic);
-            let partitions = topic.ok_or_else(|| Error::NoSuchTopic { topic: schedule.topic.to_string() })?.partitions;
+            let partitions = known.get(&*schedule.topic).copied();
+            let partitions = partitions.ok_or_else(|| Error::NoSuchTopic { topic: schedule.topic.to_string() })?;
             // The rest is for the next step, which follows at once.
             slots.truncate((TICKS_MAX / usize::try_from(partitions).unwrap_or(1).max(1)).max(1));
             let bug = |cause: serde_json::Error| Error::Bug { what: "writing a tick", cause: Box::new(cause) };

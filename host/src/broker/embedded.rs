@@ -174,6 +174,10 @@ impl Broker for Embedded {
         Ok(self.shared.catalog().shown(names))
     }
 
+    fn partitions(&self, names: &[&str]) -> Result<BTreeMap<String, i32>, Error> {
+        Ok(self.topics(names)?.into_iter().map(|topic| (topic.name, topic.partitions)).collect())
+    }
+
     fn apply(&self, changes: &[TopicChange]) -> Result<(), Error> {
         changes.iter().try_for_each(|change| admin::apply(&self.shared, &self.said, change))
     }

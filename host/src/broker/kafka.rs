@@ -152,6 +152,10 @@ impl Broker for Kafka {
         admin::topics(&self.settings, &self.asker(), names)
     }
 
+    fn partitions(&self, names: &[&str]) -> Result<BTreeMap<String, i32>, Error> {
+        admin::partitions(&self.settings, &self.asker(), names)
+    }
+
     fn apply(&self, changes: &[TopicChange]) -> Result<(), Error> {
         changes.iter().try_for_each(|change| admin::apply(&self.settings, change))
     }

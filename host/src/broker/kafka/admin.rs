@@ -1,6 +1,6 @@
 //! Topics and positions: what is asked of a broker outside the data path.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::time::{Duration, Instant};
 
@@ -23,6 +23,9 @@ const ASK: Duration = Duration::from_secs(10);
 
 /// How long a change of configuration may take to show.
 const SHOWN: Duration = Duration::from_secs(5);
+
+/// More topics than this are asked for all at once, with all others that the cluster has.
+const ONE_BY_ONE_MAX: usize = 8;
 
 /// A position this close before the end is looked behind: there may be nothing but markers of transactions.
 const MARKERS_MAX: Offset = 100;
@@ -50,12 +53,44 @@ fn options() -> AdminOptions {
 
 /// The named topics, without those that do not exist.
 pub(super) fn topics(settings: &Settings, asker: &BaseConsumer<Quiet>, names: &[&str]) -> Result<Vec<Topic>, Error> {
-    let mut found = Vec::new();
-    for name in names {
+    let known = described(settings, asker, names)?;
+    let topic = |(name, (partitions, replication))| Topic { name, partitions, replication, config: BTreeMap::new() };
+    let mut found: Vec<Topic> = known.into_iter().map(topic).collect();
+    let configs = configs(settings, &found.iter().map(|t| t.name.as_str()).collect::<Vec<_>>(), |_| true)?;
+    for topic in &mut found {
+        topic.config = configs.get(&topic.name).cloned().unwrap_or_default();
+    }
+    Ok(found)
+}
+
+/// How many partitions each of the named topics has.
+pub(super) fn partitions(
+    settings: &Settings,
+    asker: &BaseConsumer<Quiet>,
+    names: &[&str],
+) -> Result<BTreeMap<String, i32>, Error> {
+    let known = described(settings, asker, names)?;
+    Ok(known.into_iter().map(|(name, (partitions, _))| (name, partitions)).collect())
+}
+
+/// Partitions and replicas of each of the named topics that exist.
+fn described(
+    settings: &Settings,
+    asker: &BaseConsumer<Quiet>,
+    names: &[&str],
+) -> Result<BTreeMap<String, (i32, i32)>, Error> {
+    let mut known = BTreeMap::new();
+    // librdkafka asks for one topic or for all of them.
+    let questions: Vec<Option<&str>> = match names.len() {
+        ..=ONE_BY_ONE_MAX => names.iter().copied().map(Some).collect(),
+        _ => vec![None],
+    };
+    let wanted: BTreeSet<&str> = names.iter().copied().collect();
+    for question in questions {
         let metadata = asker
-            .fetch_metadata(Some(name), ASK)
+            .fetch_metadata(question, ASK)
             .map_err(|e| Fault::of("reading topics", &e).into_error(&settings.brokers))?;
-        for topic in metadata.topics() {
+        for topic in metadata.topics().iter().filter(|topic| wanted.contains(topic.name())) {
             match topic.error().map(Code::from) {
                 None => {}
                 Some(Code::UnknownTopic | Code::UnknownTopicOrPartition) => continue,
@@ -67,19 +102,10 @@ pub(super) fn topics(settings: &Settings, asker: &BaseConsumer<Quiet>, names: &[
             }
             let partitions = i32::try_from(topic.partitions().len()).unwrap_or(i32::MAX);
             let replicas = topic.partitions().first().map_or(0, |p| p.replicas().len());
-            found.push(Topic {
-                name: topic.name().to_owned(),
-                partitions,
-                replication: i32::try_from(replicas).unwrap_or(i32::MAX),
-                config: BTreeMap::new(),
-            });
+            known.insert(topic.name().to_owned(), (partitions, i32::try_from(replicas).unwrap_or(i32::MAX)));
         }
     }
-    let configs = configs(settings, &found.iter().map(|t| t.name.as_str()).collect::<Vec<_>>(), |_| true)?;
-    for topic in &mut found {
-        topic.config = configs.get(&topic.name).cloned().unwrap_or_default();
-    }
-    Ok(found)
+    Ok(known)
 }
 
 /// The configuration of topics, as far as its source is wanted.
@@ -194,23 +220,21 @@ pub(super) fn progress(
 ) -> Result<Vec<Progress>, Error> {
     let away = |call, e: &KafkaError| Fault::of(call, e).into_error(&settings.brokers);
     let mut list = TopicPartitionList::new();
-    for name in topics {
-        let metadata = asker.fetch_metadata(Some(name), ASK).map_err(|e| away("reading topics", &e))?;
-        for topic in metadata.topics() {
-            for partition in topic.partitions() {
-                list.add_partition(topic.name(), partition.id());
-            }
-        }
+    for (name, partitions) in partitions(settings, asker, topics)? {
+        (0..partitions).for_each(|number| drop(list.add_partition(&name, number)));
     }
     if list.count() == 0 {
         return Ok(Vec::new());
     }
     let committed = of_group.committed_offsets(list, ASK).map_err(|e| away("reading committed positions", &e))?;
+    let bounds = |at| bounds(of_group, &committed, at).map_err(|e| away("reading the bounds of partitions", &e));
+    let (starts, ends) = (bounds(Place::Beginning)?, bounds(Place::End)?);
     let mut all = Vec::new();
     for element in committed.elements() {
-        let (start, end): (Offset, Offset) = of_group
-            .fetch_watermarks(element.topic(), element.partition(), ASK)
-            .map_err(|e| away("reading a partition's bounds", &e))?;
+        let partition = Partition::new(element.topic(), element.partition());
+        let (Some(start), Some(end)) = (starts.get(&partition).copied(), ends.get(&partition).copied()) else {
+            continue;
+        };
         let position = match element.offset() {
             Place::Offset(next) if (end - MARKERS_MAX..end).contains(&next) => {
                 let only_markers = only_markers_from(of_group, element.topic(), element.partition(), next);
@@ -219,9 +243,31 @@ pub(super) fn progress(
             Place::Offset(next) => Some(next),
             _ => None,
         };
-        all.push(Progress { partition: Partition::new(element.topic(), element.partition()), position, start, end });
+        all.push(Progress { partition, position, start, end });
     }
     Ok(all)
+}
+
+/// Where each partition begins or ends, asked of each leader once. librdkafka hands these places on as Kafka's `ListOffsets` has them,
+/// in the place of a time; the end is that of what is committed, because the reader reads no more.
+fn bounds(
+    reader: &BaseConsumer<Quiet>,
+    partitions: &TopicPartitionList,
+    at: Place,
+) -> Result<BTreeMap<Partition, Offset>, KafkaError> {
+    let mut list = TopicPartitionList::new();
+    for element in partitions.elements() {
+        list.add_partition_offset(element.topic(), element.partition(), at)?;
+    }
+    let found = reader.offsets_for_times(list, ASK)?;
+    let mut bounds = BTreeMap::new();
+    for element in found.elements() {
+        element.error()?;
+        if let Place::Offset(offset) = element.offset() {
+            bounds.insert(Partition::new(element.topic(), element.partition()), offset);
+        }
+    }
+    Ok(bounds)
 }
 
 /// Whether no record lies between an offset and the end of what is committed. Positions are those after events, and each

@@ -121,8 +121,8 @@ impl Watch {
         let schedules = self.app.schedules_topic();
         let own = changelogs.keys().chain([&deployments]).chain(&schedules).map(String::as_str);
         let names: Vec<&str> = self.app.topics.keys().map(AsRef::as_ref).chain(own).collect();
-        let found = self.broker.topics(&names)?;
-        let partitions = |name: &str| found.iter().find(|topic| topic.name == name).map(|topic| topic.partitions);
+        let found = self.broker.partitions(&names)?;
+        let partitions = |name: &str| found.get(name).copied();
         if let Some(missing) = names.iter().find(|name| partitions(name).is_none()) {
             return Err(Error::NoSuchTopic { topic: (*missing).to_owned() });
         }

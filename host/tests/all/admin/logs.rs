@@ -96,6 +96,10 @@ impl Broker for Logs {
     fn topics(&self, _: &[&str]) -> Result<Vec<Topic>, Error> {
         unreachable!()
     }
+    fn partitions(&self, _: &[&str]) -> Result<BTreeMap<String, i32>, Error> {
+        Ok(BTreeMap::new())
+    }
+
     fn apply(&self, _: &[TopicChange]) -> Result<(), Error> {
         unreachable!()
     }

@@ -38,6 +38,11 @@ pub(super) fn a_topic_that_is_not_there_is_left_out(world: &World) {
     let topics = world.broker.topics(&[&missing, &there]).unwrap();
     assert_eq!(topics.iter().map(|topic| topic.name.as_str()).collect::<Vec<_>>(), [&*there]);
     assert_eq!(world.broker.topics(&[]).unwrap(), []);
+    let of = |names: &[&str]| Vec::from_iter(world.broker.partitions(names).unwrap());
+    assert_eq!(of(&[&missing, &there]), [(there.to_string(), 1)]);
+    let many: Vec<String> = (0..50).map(|i| format!("{missing}-{i}")).chain([there.to_string()]).collect();
+    assert_eq!(of(&Vec::from_iter(many.iter().map(String::as_str))), [(there.to_string(), 1)]);
+    assert_eq!(of(&[]), []);
 }
 
 pub(super) fn a_topic_that_is_there_cannot_be_created(world: &World) {
