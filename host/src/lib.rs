@@ -11,6 +11,7 @@
 //! - [`sandbox`]: a component in a fresh instance for every event.
 //! - [`scenario`]: functions without a broker: what becomes of events, held against what is expected.
 //! - [`deploy`]: which version of each function is active.
+//! - [`spans`]: what is recorded of traces, on its way to a collector.
 //! - [`admin`]: health, metrics, functions and events over HTTP, for operators.
 //! - [`cli`] and [`config`]: the command line, and everything that is read from the environment.
 
@@ -26,4 +27,5 @@ pub mod ingress;
 pub mod invocation;
 pub mod sandbox;
 pub mod scenario;
+pub mod spans;
 pub mod worker;

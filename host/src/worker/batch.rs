@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::plan::{Plan, Planned};
 use super::state::Store;
@@ -14,7 +15,7 @@ use super::{Clock, Stores};
 use crate::admin::metrics::Invocations;
 use crate::admin::status::WorkerStatus;
 use crate::app::schemas::Mismatch;
-use crate::event::{Class, Digest, Effects, Event, Failure, Outcome};
+use crate::event::{Class, Digest, Effects, Event, Failure, Outcome, trace};
 use crate::invocation::{Call, Handler, View};
 
 /// One event for one function.
@@ -32,6 +33,17 @@ pub struct Work {
     pub failed_at_ms: u64,
 }
 
+/// When a sampled event's work was begun and decided, by the worker's clock.
+#[derive(Debug)]
+pub struct Timed {
+    /// The work's index.
+    pub work: usize,
+    /// When it was begun.
+    pub began: Duration,
+    /// When it was decided.
+    pub ended: Duration,
+}
+
 /// A batch after its handlers.
 #[derive(Debug, Default)]
 pub struct Handled {
@@ -39,6 +51,8 @@ pub struct Handled {
     pub works: Vec<Work>,
     /// How many of the events were handled.
     pub events: usize,
+    /// Those of the works that spans are made of: none where nobody records any.
+    pub timed: Vec<Timed>,
 }
 
 /// Failures that were decided after a first attempt to commit, by event and function.
@@ -73,12 +87,14 @@ impl Handling<'_> {
                 break;
             }
             let readers = self.plan.readers.get(&event.partition.topic).map_or(&[][..], Vec::as_slice);
+            let is_sampled = self.plan.spans.is_some() && trace::is_sampled(event);
             for function in readers {
                 if let (Some(planned), Some(handler), Some(timed)) =
                     (self.plan.functions.get(*function), self.versions.get(*function), timed.get_mut(*function))
                 {
                     let origin = handled.works.len();
                     let store = stores.entry((*function, event.partition.clone())).or_default();
+                    let began = is_sampled.then(|| self.clock.now());
                     let verdict = match self.decided.get(&(index, *function)) {
                         Some(failure) => Verdict::Fail { failure: failure.clone(), attempts: 1 },
                         None => {
@@ -86,6 +102,8 @@ impl Handling<'_> {
                             self.attempt(planned, handler.as_ref(), timed, event, store)
                         }
                     };
+                    let timed = began.map(|began| Timed { work: origin, began, ended: self.clock.now() });
+                    handled.timed.extend(timed);
                     effects_bytes = effects_bytes.saturating_add(match &verdict {
                         Verdict::Apply(effects) => effects.size_bytes(),
                         Verdict::Fail { .. } => event.size_bytes(),

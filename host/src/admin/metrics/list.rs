@@ -151,6 +151,9 @@ metrics! {
         Some("http.server.request.duration"),
         "Time of one request, its body included";
 
+    SPANS = "fnhost_spans_total", Counter, ["result"], Some("otel.sdk.exporter.span.exported"),
+        "Spans of traces: `exported`, `failed` when the collector did not take them, `dropped` when too many waited for it";
+
     BUILD_INFO = "fnhost_build_info", Gauge, ["version", "rustc", "target", "wasmtime"], None,
         "Always 1: which fnhost this is, and what it was built with";
     START_TIME = "process_start_time_seconds", Gauge, [], None,

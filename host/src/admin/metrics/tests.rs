@@ -39,6 +39,7 @@ fn used() -> (Arc<Metrics>, Place) {
     let partitions = [("fulfilment".to_owned(), (6, 1))].into();
     metrics.health(&Health { live: true, ready: false, broker_up: true, partitions });
     metrics.ingress("POST /orders", 202, Duration::from_millis(4));
+    metrics.spans(SpanResult::Exported, 3);
     (metrics, place)
 }
 
