@@ -20,6 +20,7 @@ mod orders;
 mod outage;
 mod raw;
 mod refusals;
+mod spans;
 mod state;
 mod swaps;
 mod tools;
