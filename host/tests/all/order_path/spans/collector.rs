@@ -23,6 +23,8 @@ pub(super) struct Told {
     pub(super) resource: Vec<KeyValue>,
     /// What library it is of.
     pub(super) scope: String,
+    /// The header `x-key` that it came with.
+    pub(super) key: String,
 }
 
 impl Told {
@@ -74,7 +76,8 @@ impl Collector {
         let takes = Arc::clone(&told);
         let take = move |headers: HeaderMap, body: Bytes| async move {
             assert_eq!(headers["content-type"], "application/x-protobuf");
-            takes.lock().unwrap().extend(read(&body));
+            let key = headers.get("x-key").map_or("", |key| key.to_str().unwrap());
+            takes.lock().unwrap().extend(read(&body, key));
         };
         let router = Router::new().route("/v1/traces", post(take));
         runtime.spawn(async move { axum_serve(listener, router).await });
@@ -101,13 +104,13 @@ async fn axum_serve(listener: TcpListener, router: Router) {
     }
 }
 
-fn read(body: &[u8]) -> Vec<Told> {
+fn read(body: &[u8], key: &str) -> Vec<Told> {
     let mut all = Vec::new();
     for of_resource in ExportTraceServiceRequest::decode(body).unwrap().resource_spans {
         let resource = of_resource.resource.unwrap_or_default().attributes;
         for of_scope in of_resource.scope_spans {
             let scope = of_scope.scope.unwrap_or_default().name;
-            let told = |span| Told { span, resource: resource.clone(), scope: scope.clone() };
+            let told = |span| Told { span, resource: resource.clone(), scope: scope.clone(), key: key.to_owned() };
             all.extend(of_scope.spans.into_iter().map(told));
         }
     }
