@@ -87,14 +87,14 @@ impl Handling<'_> {
                 break;
             }
             let readers = self.plan.readers.get(&event.partition.topic).map_or(&[][..], Vec::as_slice);
-            let is_sampled = self.plan.spans.is_some() && trace::is_sampled(event);
             for function in readers {
                 if let (Some(planned), Some(handler), Some(timed)) =
                     (self.plan.functions.get(*function), self.versions.get(*function), timed.get_mut(*function))
                 {
                     let origin = handled.works.len();
                     let store = stores.entry((*function, event.partition.clone())).or_default();
-                    let began = is_sampled.then(|| self.clock.now());
+                    let is_recorded = self.plan.spans.is_some() && trace::is_sampled(event);
+                    let began = is_recorded.then(|| self.clock.now());
                     let verdict = match self.decided.get(&(index, *function)) {
                         Some(failure) => Verdict::Fail { failure: failure.clone(), attempts: 1 },
                         None => {

@@ -130,6 +130,12 @@ impl Plan {
         }
     }
 
+    /// The same plan with spans of what is sampled.
+    #[must_use]
+    pub fn recorded_by(self, spans: Option<Arc<Spans>>) -> Self {
+        Self { spans, ..self }
+    }
+
     /// What the group subscribes to.
     pub fn topics(&self) -> BTreeMap<Arc<str>, From> {
         let from = |readers: &Vec<usize>| readers.iter().find_map(|i| self.functions.get(*i)).map(|p| p.function.from);

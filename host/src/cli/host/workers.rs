@@ -71,7 +71,7 @@ impl Starting<'_> {
                 metrics: &|name| metrics.function(name),
                 limits,
             };
-            let plan = Arc::new(Plan { spans: spans.cloned(), ..Plan::new(app, group, functions, &parts) });
+            let plan = Arc::new(Plan::new(app, group, functions, &parts).recorded_by(spans.cloned()));
             for number in 0..workers_of(app, group) {
                 let name = format!("{group}.{instance}.{number}");
                 let shown = status.worker(&name, group);
