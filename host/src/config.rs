@@ -1,6 +1,7 @@
 //! What is given to the host from outside: secrets, client properties, and everything in the environment.
 //!
-//! The only module that reads the environment (options of the command line read theirs through clap, `FNHOST_*` each).
+//! The only module that reads the environment (options of the command line read theirs through clap, `FNHOST_*` each; some of
+//! `OTEL_*` OpenTelemetry's exporter reads itself).
 //! It turns strings into types that cannot be logged by accident. Refused: client properties that the guarantee depends
 //! on (see [`ClientProperties`]), short secrets, and a secret given twice.
 
@@ -10,11 +11,13 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+mod otlp;
 mod properties;
 mod refused;
 mod terminal;
 mod token;
 
+pub use otlp::{Otlp, Ratio};
 pub use properties::{ClientProperties, Property};
 pub use terminal::{is_colour_unwanted, is_terminal_dumb};
 pub use token::{TOKEN_VARIABLE, Token};
@@ -188,6 +191,16 @@ pub enum Error {
         /// Its value.
         value: String,
     },
+    /// Where spans go, or which are recorded, that cannot be. The value is not repeated: it may hold a password.
+    #[error("{given_in} cannot be used: {reason}")]
+    Otlp {
+        /// The option or variable.
+        given_in: &'static str,
+        /// What is wrong with it.
+        reason: String,
+        /// What to do in place of it.
+        instead: String,
+    },
     /// Log directives that cannot be read.
     #[error("{LOG_VARIABLE} cannot be read")]
     LogFilter {
@@ -211,6 +224,7 @@ impl Error {
                 Some(instead.unwrap_or("leave it out; the host sets it").to_owned())
             }
             Self::NoTls { .. } => Some("build it in: cargo build --release --features tls".to_owned()),
+            Self::Otlp { instead, .. } => Some(instead.clone()),
             Self::LogFilter { .. } => Some(format!("for example {LOG_VARIABLE}=info,fnhost=debug")),
         }
     }

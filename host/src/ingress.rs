@@ -35,6 +35,7 @@ use crate::admin::metrics::Metrics;
 use crate::app::schemas::{Schema, Schemas};
 use crate::app::{App, Route};
 use crate::broker::Publisher;
+use crate::spans::Spans;
 
 pub(crate) mod body;
 mod envelope;
@@ -127,6 +128,8 @@ struct Shared {
     routes: BTreeMap<String, BTreeMap<String, Arc<Target>>>,
     publisher: Arc<dyn Publisher>,
     metrics: Arc<Metrics>,
+    /// Where spans of requests go, if anywhere.
+    spans: Option<Arc<Spans>>,
     /// A permit for each request in flight.
     in_flight: Arc<Semaphore>,
     options: Options,
@@ -156,6 +159,7 @@ impl Ingress {
         schemas: &Schemas,
         publisher: Arc<dyn Publisher>,
         metrics: Arc<Metrics>,
+        spans: Option<Arc<Spans>>,
         options: Options,
         clock: Clock,
     ) -> Result<Self, Error> {
@@ -169,7 +173,7 @@ impl Ingress {
             }
         }
         let in_flight = Arc::new(Semaphore::new(options.requests_max.min(Semaphore::MAX_PERMITS)));
-        Ok(Self { shared: Arc::new(Shared { routes, publisher, metrics, in_flight, options, clock }) })
+        Ok(Self { shared: Arc::new(Shared { routes, publisher, metrics, spans, in_flight, options, clock }) })
     }
 }
 

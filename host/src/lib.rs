@@ -12,6 +12,7 @@
 //! - [`scenario`]: functions without a broker: what becomes of events, held against what is expected.
 //! - [`deploy`]: which version of each function is active.
 //! - [`schedule`]: slots of time become events.
+//! - [`spans`]: what is recorded of traces, on its way to a collector.
 //! - [`admin`]: health, metrics, functions and events over HTTP, for operators.
 //! - [`cli`] and [`config`]: the command line, and everything that is read from the environment.
 
@@ -28,4 +29,5 @@ pub mod invocation;
 pub mod sandbox;
 pub mod scenario;
 pub mod schedule;
+pub mod spans;
 pub mod worker;

@@ -33,6 +33,7 @@ use crate::broker::{Broker, CommitError, Committed, Error, Membership, Polled};
 use crate::deploy::book::Number;
 use crate::deploy::{self, Deploy};
 use crate::event::{Class, Event, Failure, Offset, Partition};
+use crate::spans::Commit;
 
 mod assignment;
 pub mod batch;
@@ -243,9 +244,16 @@ impl Worker {
             let built = transaction::build(&plan, &events, &mut handled, &self.stores, active.number)
                 .map_err(|e| Error::Bug { what: "writing an error event", cause: Box::new(e) })?;
             let Some(transaction) = built.transaction else { return Ok(()) };
-            self.parts.metrics.part(Part::Build, self.parts.clock.now().saturating_sub(then));
+            let handed_in = self.parts.clock.now();
+            self.parts.metrics.part(Part::Build, handed_in.saturating_sub(then));
             match self.commit_beside(&active, &events, &handled, &transaction) {
                 Ok(committed) => {
+                    if let Some(spans) = &plan.spans {
+                        let (clock, deployment) = (self.parts.clock.as_ref(), active.number);
+                        let (events, handled, records) = (&events, &handled, built.origins.len());
+                        let plan = plan.as_ref();
+                        spans.committed(&Commit { plan, events, handled, clock, handed_in, records, deployment });
+                    }
                     self.applied(&events, &handled, &committed);
                     self.count_trials(&active, &handled);
                     if let Some(tap) = &self.parts.tap {

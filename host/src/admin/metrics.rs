@@ -68,6 +68,29 @@ impl TransactionResult {
     }
 }
 
+/// What became of spans.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SpanResult {
+    /// The collector has them.
+    Exported,
+    /// The collector did not take them.
+    Failed,
+    /// Too many waited for it.
+    Dropped,
+}
+
+impl SpanResult {
+    const ALL: [Self; 3] = [Self::Exported, Self::Failed, Self::Dropped];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Exported => "exported",
+            Self::Failed => "failed",
+            Self::Dropped => "dropped",
+        }
+    }
+}
+
 /// A part of the time of a batch and its transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
@@ -127,6 +150,7 @@ pub struct Metrics {
     lags: Lags,
     requests: IntCounterVec,
     request: HistogramVec,
+    spans: IntCounterVec,
     ready: IntGauge,
     live: IntGauge,
     broker_up: IntGauge,
@@ -160,6 +184,7 @@ impl Metrics {
             lags: Lags::new(&new)?,
             requests: new.counters(&list::INGRESS_REQUESTS)?,
             request: new.histograms(&list::INGRESS_REQUEST)?,
+            spans: new.counters(&list::SPANS)?,
             ready: new.gauge(&list::READY)?,
             live: new.gauge(&list::LIVE)?,
             broker_up: new.gauge(&list::BROKER_UP)?,
@@ -173,6 +198,9 @@ impl Metrics {
         // Seen as zero from the start, so that the first one shows as an increase.
         for result in TransactionResult::ALL {
             metrics.transactions.with_label_values(&[result.name()]).inc_by(0);
+        }
+        for result in SpanResult::ALL {
+            metrics.spans(result, 0);
         }
         for name in broker::Error::NAMES {
             metrics.broker_errors.with_label_values(&[name]).inc_by(0);
@@ -255,6 +283,11 @@ impl Metrics {
     pub fn reached(&self, schedule: &str, slot_ms: u64) {
         let seconds = i64::try_from(slot_ms / 1000).unwrap_or(i64::MAX);
         self.slots.with_label_values(&[schedule]).set(seconds);
+    }
+
+    /// This became of spans.
+    pub fn spans(&self, result: SpanResult, count: usize) {
+        self.spans.with_label_values(&[result.name()]).inc_by(count as u64);
     }
 
     /// How the host is now, for the next [`Metrics::render`].

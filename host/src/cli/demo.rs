@@ -128,6 +128,7 @@ fn flow(args: &DemoArgs, out: &mut dyn Write, runtime: &Runtime, folder: &Path) 
         instance: None,
         secret: Secret::draw(),
         drain_within: Duration::from_secs(10),
+        otlp: None,
         tap: Some(Arc::new(Shown(shown.clone()))),
         // Nothing was ever deployed on a temporary broker.
         follows: connection.is_some(),

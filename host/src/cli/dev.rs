@@ -229,6 +229,7 @@ impl Stage<'_> {
             instance: None,
             secret: self.secret.clone(),
             drain_within: Duration::from_secs(10),
+            otlp: None,
             tap: Some(Arc::clone(&self.shown)),
             follows: false,
         };

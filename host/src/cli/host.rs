@@ -28,11 +28,12 @@ use crate::admin::status::{self, Status};
 use crate::app::Function;
 use crate::app::schemas::Schemas;
 use crate::broker::Broker;
-use crate::config::{Secret, Token};
+use crate::config::{Otlp, Secret, Token};
 use crate::deploy::Deploy;
 use crate::deploy::follow::{Follower, Loader, Nudge};
 use crate::deploy::ledger::Ledger;
 use crate::event::Digest;
+use crate::spans::{self, Spans};
 use crate::worker::tap::Tap;
 use crate::{admin, ingress};
 
@@ -68,6 +69,8 @@ pub(super) struct Settings {
     pub(super) drain_within: Duration,
     /// What operators have to show, if anything.
     pub(super) token: Option<Token>,
+    /// Where spans go, if anywhere.
+    pub(super) otlp: Option<Otlp>,
     /// Told of what is committed, if anybody looks on.
     pub(super) tap: Option<Arc<dyn Tap>>,
     /// Whether what was deployed takes the place of what was loaded. Otherwise it is for [`Host::swap`].
@@ -85,6 +88,7 @@ pub(super) struct Host {
     deploy: Arc<Deploy>,
     status: Arc<Status>,
     metrics: Arc<Metrics>,
+    spans: Option<Arc<Spans>>,
     stop: Arc<AtomicBool>,
     workers: Vec<JoinHandle<()>>,
     failures: mpsc::Receiver<anyhow::Error>,
@@ -161,6 +165,9 @@ impl Host {
             %http, %admin, "fnhost",
         );
 
+        let start = |otlp| Spans::start(otlp, &loaded.app().name, settings.instance.as_deref(), &metrics);
+        let spans = settings.otlp.as_ref().map(start).transpose().context("spans cannot be exported")?;
+
         let publisher = broker.publisher()?;
         let events = Events::new(loaded.app(), Arc::clone(&broker), Arc::clone(&publisher), Arc::clone(&status));
         let deployments = Arc::new(Deployments {
@@ -185,6 +192,7 @@ impl Host {
             &settings.schemas,
             publisher,
             Arc::clone(&metrics),
+            spans.clone(),
             ingress::Options::default(),
             Arc::new(std::time::SystemTime::now),
         )?;
@@ -199,6 +207,7 @@ impl Host {
             broker: &broker,
             deploy: &deploy,
             metrics: &metrics,
+            spans: spans.as_ref(),
             status: &status,
             stop: &stop,
             failed: &failed,
@@ -213,6 +222,7 @@ impl Host {
             deploy,
             status,
             metrics,
+            spans,
             stop,
             workers,
             failures,
@@ -287,6 +297,10 @@ impl Host {
         let joined = tokio::time::timeout_at(deadline, joined).await;
         if tokio::time::timeout_at(deadline, self.http_server).await.is_err() {
             tracing::warn!("requests were cut off");
+        }
+        if let Some(spans) = self.spans {
+            // It ends by itself, whatever the collector does.
+            drop(task::spawn_blocking(move || spans.flush(spans::FLUSH)).await);
         }
         self.admin_end.send_replace(true);
         drop(tokio::time::timeout(ADMIN_END, self.admin_server).await);

@@ -25,6 +25,7 @@ use crate::config::Secret;
 pub(super) fn run(args: RunArgs) -> Result<(), Failure> {
     let connection = args.broker.resolve()?;
     let token = args.admin.resolve()?;
+    let otlp = args.traces.resolve()?;
     let manifest = manifest::read(&args.app.path)?;
     let schemas = components::schemas(&manifest)?;
     let app = manifest.app.name.clone();
@@ -51,6 +52,7 @@ pub(super) fn run(args: RunArgs) -> Result<(), Failure> {
         instance: args.instance.map(|instance| instance.as_str().to_owned()),
         secret: Secret::resolve(args.secret_file.as_deref())?,
         drain_within: args.drain_time,
+        otlp,
         tap: None,
         follows: true,
     };

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::{AdminListen, AppArg, BrokerArgs};
+use super::{AdminListen, AppArg, BrokerArgs, Failure};
+use crate::config::{Otlp, Ratio};
 
 /// Run an app until it is told to stop
 ///
@@ -45,12 +46,38 @@ pub struct RunArgs {
         value_parser = humantime::parse_duration
     )]
     pub drain_time: Duration,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a doc comment here would take the place of the verb's help")]
+    pub traces: TraceArgs,
     /// Build the functions' components first, as `fnhost build` does
     #[arg(long, env = "FNHOST_BUILD", help_heading = "Before it runs")]
     pub build: bool,
     /// Make the app's topics first, as `fnhost topics apply` does
     #[arg(long, env = "FNHOST_APPLY_TOPICS", help_heading = "Before it runs")]
     pub apply_topics: bool,
+}
+
+/// What is recorded of traces, and where that goes.
+#[derive(Clone, Debug, clap::Args)]
+pub struct TraceArgs {
+    /// Where spans go: a collector that takes OTLP over HTTP, such as http://localhost:4318; or in OTEL_EXPORTER_OTLP_ENDPOINT. No spans
+    /// are recorded when left out
+    #[arg(long, env = "FNHOST_OTLP_ENDPOINT", hide_env_values = true, value_name = "URL", help_heading = "Traces")]
+    pub otlp_endpoint: Option<String>,
+    /// How many of the requests that come in no trace begin one that is recorded, from 0 to 1; or in OTEL_TRACES_SAMPLER_ARG. All
+    /// when left out. Whoever began a trace decides for it
+    #[arg(long, env = "FNHOST_TRACE_SAMPLE", value_name = "RATIO", help_heading = "Traces")]
+    pub trace_sample: Option<Ratio>,
+}
+
+impl TraceArgs {
+    /// Where spans go, if anywhere.
+    ///
+    /// # Errors
+    /// What was given cannot be used.
+    pub(super) fn resolve(&self) -> Result<Option<Otlp>, Failure> {
+        Ok(Otlp::resolve(self.otlp_endpoint.as_deref(), self.trace_sample)?)
+    }
 }
 
 /// The name of a process. Part of `transactional.id` and `group.instance.id`: without dots, so that no two parts of

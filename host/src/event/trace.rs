@@ -2,14 +2,15 @@
 //! `traceparent` and `tracestate` of HTTP requests and Kafka records alike.
 //!
 //! A request's context goes into the event that it becomes, and an event's into what comes of it, with a span id of its own for each
-//! function that handled it. That id is derived from the event, so an event that is handled again has the same one. An event
-//! without a context is in no trace, and nothing begins one.
+//! function that handled it. That id is derived from the event, so an event that is handled again has the same one, and the span
+//! that is recorded of it ([`crate::spans`]) is the parent of what comes of it. An event without a context is in no trace; only a
+//! request may begin one, where spans are recorded.
 
 use std::fmt;
 
 use sha2::{Digest as _, Sha256};
 
-use super::{Event, Header, digits};
+use super::{Event, Header, Offset, Partition, digits};
 
 /// The header that names the trace and the span that caused what it stands on.
 pub const TRACEPARENT: &str = "traceparent";
@@ -27,6 +28,11 @@ pub struct Context {
 }
 
 impl Context {
+    /// The context of a trace that begins with this span.
+    pub fn begun(trace: [u8; 16], span: [u8; 8], is_sampled: bool) -> Self {
+        Self { trace, span, flags: is_sampled.into() }
+    }
+
     /// Reads a `traceparent`; `None` when it is none. Of a later version of the standard, what version 00 has.
     pub fn parse(text: &[u8]) -> Option<Self> {
         let (head, rest) = text.split_at_checked(55)?;
@@ -44,24 +50,49 @@ impl Context {
         event.headers.iter().find(|header| header.name == TRACEPARENT).and_then(|h| Self::parse(h.value.as_deref()?))
     }
 
-    /// The context of what a function made of `event`.
-    fn after(self, event: &Event, function: &str) -> Self {
-        let partition = &event.partition;
+    /// The context of what a function made of the event at a place; its span is the invocation's.
+    pub fn after(self, partition: &Partition, offset: Offset, function: &str) -> Self {
         let mut hash = Sha256::new_with_prefix(self.trace);
         for part in [function.as_bytes(), partition.topic.as_bytes()] {
             hash.update(part);
             hash.update([0]);
         }
         hash.update(partition.number.to_be_bytes());
-        hash.update(event.offset.to_be_bytes());
+        hash.update(offset.to_be_bytes());
         let mut span = [0; 8];
         span.iter_mut().zip(hash.finalize()).for_each(|(to, from)| *to = from);
+        self.at(span)
+    }
+
+    /// The same trace at another span.
+    #[must_use]
+    pub fn at(self, span: [u8; 8]) -> Self {
         Self { span, ..self }
+    }
+
+    /// What names the trace.
+    pub fn trace(&self) -> [u8; 16] {
+        self.trace
+    }
+
+    /// What names the span.
+    pub fn span(&self) -> [u8; 8] {
+        self.span
+    }
+
+    /// Whether whoever began the trace wants it recorded.
+    pub fn is_sampled(&self) -> bool {
+        self.flags & 1 == 1
     }
 
     /// The 32 digits that name the trace.
     pub fn trace_id(&self) -> String {
         digits(&self.trace)
+    }
+
+    /// The 16 digits that name the span.
+    pub fn span_id(&self) -> String {
+        digits(&self.span)
     }
 }
 
@@ -70,6 +101,14 @@ impl fmt::Display for Context {
         // Of the flags, version 00 knows `sampled` alone.
         write!(f, "00-{}-{}-{:02x}", digits(&self.trace), digits(&self.span), self.flags & 1)
     }
+}
+
+/// Whether an event is in a trace that is to be recorded. Asked of every event, so it looks at no more than the digit that says so;
+/// what else stands there [`Context::of`] tells.
+pub fn is_sampled(event: &Event) -> bool {
+    let parent = event.headers.iter().find(|header| header.name == TRACEPARENT).and_then(|h| h.value.as_deref());
+    let flags = parent.and_then(|parent| parent.get(54));
+    flags.is_some_and(|digit| matches!(digit, b'1' | b'3' | b'5' | b'7' | b'9' | b'b' | b'd' | b'f'))
 }
 
 /// The headers that carry a context on, beside a `tracestate` that came with it.
@@ -85,7 +124,7 @@ pub fn headers(context: Context, state: Option<&[u8]>) -> Vec<Header> {
 pub fn carried(event: &Event, function: &str) -> Vec<Header> {
     let Some(context) = Context::of(event) else { return Vec::new() };
     let state = event.headers.iter().find(|header| header.name == TRACESTATE).and_then(|h| h.value.as_deref());
-    headers(context.after(event, function), state)
+    headers(context.after(&event.partition, event.offset, function), state)
 }
 
 /// Bytes of lower-case digits: upper-case ones are none here.
@@ -154,6 +193,17 @@ mod tests {
         assert_eq!(of(7, "f"), of(7, "f"));
         let all: std::collections::BTreeSet<_> = [PARENT.to_owned(), of(7, "f"), of(8, "f"), of(7, "g")].into();
         assert_eq!(all.len(), 4);
+    }
+
+    #[test]
+    fn only_what_is_said_to_be_recorded_is() {
+        let sampled = |parent: &str| is_sampled(&event(&[("a", "b"), ("traceparent", parent)], 0));
+        for flags in 0..=255_u8 {
+            let parent = format!("{}{flags:02x}", &PARENT[..53]);
+            assert_eq!(sampled(&parent), flags & 1 == 1, "{parent}");
+            assert_eq!(sampled(&parent), Context::parse(parent.as_bytes()).unwrap().is_sampled(), "{parent}");
+        }
+        assert!(!is_sampled(&event(&[], 0)) && !sampled("") && !sampled(&PARENT[..54]));
     }
 
     proptest! {

@@ -5,7 +5,7 @@ use axum::http::{HeaderMap, HeaderName, StatusCode};
 
 use super::problem::Problem;
 use crate::event::Header;
-use crate::event::trace::{self, TRACEPARENT, TRACESTATE};
+use crate::event::trace::{self, Context, TRACEPARENT, TRACESTATE};
 
 /// <https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/>
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -54,15 +54,31 @@ pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Pro
     }
 }
 
-/// What says in which trace a request is, as a record carries it on. What cannot be read is in none.
-pub(super) fn trace(headers: &HeaderMap) -> Vec<Header> {
+/// In which trace a request is.
+#[derive(Clone, Copy)]
+pub(super) struct Trace {
+    /// The context that it came with.
+    pub(super) came: Option<Context>,
+    /// The one that it goes on with.
+    pub(super) goes: Option<Context>,
+}
+
+/// In which trace a request comes. What cannot be read is in none.
+pub(super) fn parent(headers: &HeaderMap) -> Option<Context> {
     // Two parents are none (W3C Trace Context, 3.2.4).
     let mut parents = headers.get_all(TRACEPARENT).iter();
-    let parent = parents.next().filter(|_| parents.next().is_none());
-    let context = parent.and_then(|parent| trace::Context::parse(parent.as_bytes()));
+    let parent = parents.next().filter(|_| parents.next().is_none())?;
+    Context::parse(parent.as_bytes())
+}
+
+/// What says in which trace a request goes on, as a record carries it. A state without a parent is none.
+pub(super) fn carried(headers: &HeaderMap, trace: Trace) -> Vec<Header> {
+    let Some(context) = trace.goes else { return Vec::new() };
+    if trace.came.is_none() {
+        return trace::headers(context, None);
+    }
     let states: Vec<&[u8]> = headers.get_all(TRACESTATE).iter().map(|state| state.as_bytes()).collect();
-    let state = states.join(&b","[..]);
-    context.map(|context| trace::headers(context, Some(&state))).unwrap_or_default()
+    trace::headers(context, Some(&states.join(&b","[..])))
 }
 
 fn bare(text: &str) -> Option<String> {

@@ -16,11 +16,13 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
 use super::envelope::{Composed, compose};
+use super::headers::Trace;
 use super::problem::Problem;
 use super::{Shared, Target, body, headers};
 use crate::admin::metrics::Metrics;
 use crate::broker::{PublishError, Stored};
 use crate::event::Header;
+use crate::spans::Entered;
 
 /// When to come back if too many requests are in flight.
 const RETRY_AFTER_BUSY_SECONDS: u64 = 1;
@@ -46,33 +48,39 @@ struct Accepted {
     offset: i64,
 }
 
-/// What an answered request took, told to the metrics when it is dropped: a request that is cancelled counts too.
+/// What an answered request took, told to the metrics and as its span when it is dropped: a request that is cancelled counts too.
 struct Measured {
     metrics: Arc<Metrics>,
-    route: String,
+    target: Option<Arc<Target>>,
+    span: Option<Entered>,
     status: u16,
     began: Instant,
 }
 
 impl Drop for Measured {
     fn drop(&mut self) {
-        self.metrics.ingress(&self.route, self.status, self.began.elapsed());
+        let target = self.target.as_deref();
+        self.metrics.ingress(target.map_or(NO_ROUTE, |target| &target.label), self.status, self.began.elapsed());
+        if let Some(span) = self.span.take() {
+            let status = Some(self.status).filter(|status| *status != CLIENT_GONE);
+            span.answered(target.map(|target| target.route.path.as_str()), status);
+        }
     }
 }
 
 /// Answers one request.
 pub(super) async fn handle(State(shared): State<Arc<Shared>>, request: Request) -> Response {
-    let mut measured = Measured {
-        metrics: Arc::clone(&shared.metrics),
-        route: NO_ROUTE.to_owned(),
-        status: CLIENT_GONE,
-        began: Instant::now(),
-    };
+    let began = Instant::now();
     let (head, mut body) = request.into_parts();
+    let came = headers::parent(&head.headers);
+    let entered = shared.spans.as_ref().map(|spans| spans.enter(came, &head.method, head.uri.path()));
+    let (goes, span) = entered.map_or((came, None), |(context, span)| (Some(context), span));
+    let metrics = Arc::clone(&shared.metrics);
+    let mut measured = Measured { metrics, target: None, span, status: CLIENT_GONE, began };
     let answer = match shared.find(&head.method, head.uri.path()) {
         Ok(target) => {
-            measured.route.clone_from(&target.label);
-            match admit(&shared, &target, &head.headers, &mut body).await {
+            measured.target = Some(Arc::clone(&target));
+            match admit(&shared, &target, &head.headers, Trace { came, goes }, &mut body).await {
                 Ok(admitted) => return detach(shared, target, admitted, measured).await,
                 Err(problem) => problem,
             }
@@ -101,6 +109,7 @@ async fn admit(
     shared: &Shared,
     target: &Target,
     headers: &HeaderMap,
+    trace: Trace,
     body: &mut axum::body::Body,
 ) -> Result<Admitted, Problem> {
     if !shared.publisher.is_reachable() {
@@ -114,7 +123,7 @@ async fn admit(
     headers::expect_json(headers)?;
     let key = headers::idempotency_key(headers)?;
     let body = body::read(body, target.route.body_bytes_max, shared.options.body_read_timeout).await?;
-    Ok(Admitted { key, trace: headers::trace(headers), body, permit })
+    Ok(Admitted { key, trace: headers::carried(headers, trace), body, permit })
 }
 
 /// Goes on in a task that nothing cancels.
@@ -123,7 +132,7 @@ async fn detach(shared: Arc<Shared>, target: Arc<Target>, admitted: Admitted, mu
     measured.status = StatusCode::INTERNAL_SERVER_ERROR.as_u16();
     let task = tokio::spawn(async move {
         let Admitted { key, trace, body, permit } = admitted;
-        let answer = match publish(&shared, &target, key.as_deref(), trace, body).await {
+        let answer = match publish(&shared, &target, key.as_deref(), trace, body, measured.span.as_ref()).await {
             Ok(accepted) => accepted.answer(&target.route.path),
             Err(problem) => problem.into_response(),
         };
@@ -147,12 +156,17 @@ async fn publish(
     key: Option<&str>,
     trace: Vec<Header>,
     body: Vec<u8>,
+    span: Option<&Entered>,
 ) -> Result<Accepted, Problem> {
     let Composed { id, mut record } = compose(target, key, &body, (shared.clock)())?;
     record.headers.extend(trace);
     drop(body);
-    let published = shared.publisher.publish(record);
-    match timeout(shared.options.publish_timeout, published).await {
+    let sending = span.map(Entered::send);
+    let published = timeout(shared.options.publish_timeout, shared.publisher.publish(record)).await;
+    if let Some(sending) = sending {
+        sending.done(&target.route.topic, &id, &published);
+    }
+    match published {
         Ok(Ok(Stored { partition, offset })) => {
             Ok(Accepted { id, topic: target.route.topic.to_string(), partition, offset })
         }

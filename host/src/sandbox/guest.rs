@@ -11,7 +11,6 @@ use super::spent::Spent;
 use super::state::State;
 use super::time::Time;
 use crate::app::Function;
-use crate::event::trace;
 use crate::invocation::Call;
 
 /// What the host side of an instance holds.
@@ -36,7 +35,7 @@ impl Guest {
             spent: Spent::up_to(call.function.limits.time),
             time: Time::beginning(call.event.timestamp_ms),
             random: Random::seeded(call.seed),
-            log: Log::of(Arc::clone(call.function), trace::Context::of(call.event).map(|context| context.trace_id())),
+            log: Log::of(Arc::clone(call.function), call.event),
             process: Process,
         }
     }

@@ -16,6 +16,8 @@ use super::contract::wasi::io::streams::{self, InputStream, OutputStream, Stream
 use super::contract::wasi::logging::logging::{self, Level as GuestLevel};
 use super::{text, time};
 use crate::app::Function;
+use crate::event::trace::Context;
+use crate::event::{Event, Offset, Partition};
 
 /// A longer line is cut.
 const LINE_BYTES_MAX: usize = 8 << 10;
@@ -38,8 +40,8 @@ const STDERR: u32 = 2;
 /// What one invocation says.
 pub(super) struct Log {
     function: Arc<Function>,
-    /// Which trace the event is in.
-    trace: Option<String>,
+    /// In which trace the event is, and where it lies. What is made of it is for lines that are shown: most events have none.
+    trace: Option<(Context, Partition, Offset)>,
     /// How many log lines there were, shown or not.
     lines: u64,
     /// How many bytes of stdout and stderr there were, shown or not.
@@ -52,21 +54,38 @@ pub(super) struct Log {
 }
 
 macro_rules! say {
+    // A value is made only when the line is shown.
+    (@ $level:ident, $log:expr, $function:ident, $($rest:tt)*) => {
+        tracing::$level!(
+            target: "function",
+            $function, trace_id = $log.trace_id().as_deref(), span_id = $log.span_id().as_deref(), $($rest)*
+        )
+    };
     ($level:expr, $log:expr, $($rest:tt)*) => {{
-        let (function, trace_id) = ($log.function.name.as_str(), $log.trace.as_deref());
+        let function = $log.function.name.as_str();
         match $level {
-            Level::TRACE => tracing::trace!(target: "function", function, trace_id, $($rest)*),
-            Level::DEBUG => tracing::debug!(target: "function", function, trace_id, $($rest)*),
-            Level::INFO => tracing::info!(target: "function", function, trace_id, $($rest)*),
-            Level::WARN => tracing::warn!(target: "function", function, trace_id, $($rest)*),
-            Level::ERROR => tracing::error!(target: "function", function, trace_id, $($rest)*),
+            Level::TRACE => say!(@ trace, $log, function, $($rest)*),
+            Level::DEBUG => say!(@ debug, $log, function, $($rest)*),
+            Level::INFO => say!(@ info, $log, function, $($rest)*),
+            Level::WARN => say!(@ warn, $log, function, $($rest)*),
+            Level::ERROR => say!(@ error, $log, function, $($rest)*),
         }
     }};
 }
 
 impl Log {
-    pub(super) fn of(function: Arc<Function>, trace: Option<String>) -> Self {
+    pub(super) fn of(function: Arc<Function>, event: &Event) -> Self {
+        let trace = Context::of(event).map(|context| (context, event.partition.clone(), event.offset));
         Self { function, trace, lines: 0, stream_bytes: 0, out: vec![], err: vec![], last_words: vec![] }
+    }
+
+    fn trace_id(&self) -> Option<String> {
+        self.trace.as_ref().map(|(context, ..)| context.trace_id())
+    }
+
+    /// The invocation's.
+    fn span_id(&self) -> Option<String> {
+        self.trace.as_ref().map(|(context, at, offset)| context.after(at, *offset, &self.function.name).span_id())
     }
 
     /// Shows what is left, says what was left out, and gives the end of stderr.

@@ -16,7 +16,7 @@ use super::{Clock, Stores};
 use crate::admin::metrics::Invocations;
 use crate::admin::status::WorkerStatus;
 use crate::app::schemas::Mismatch;
-use crate::event::{Class, Digest, Effects, Event, Failure, Outcome};
+use crate::event::{Class, Digest, Effects, Event, Failure, Outcome, trace};
 use crate::invocation::{Call, Handler, View};
 
 /// One event for one function.
@@ -36,6 +36,17 @@ pub struct Work {
     pub kept: Option<Box<Kept>>,
 }
 
+/// When a sampled event's work was begun and decided, by the worker's clock.
+#[derive(Debug)]
+pub struct Timed {
+    /// The work's index.
+    pub work: usize,
+    /// When it was begun.
+    pub began: Duration,
+    /// When it was decided.
+    pub ended: Duration,
+}
+
 /// A batch after its handlers.
 #[derive(Debug, Default)]
 pub struct Handled {
@@ -43,6 +54,8 @@ pub struct Handled {
     pub works: Vec<Work>,
     /// How many of the events were handled.
     pub events: usize,
+    /// Those of the works that spans are made of: none where nobody records any.
+    pub timed: Vec<Timed>,
 }
 
 /// Failures that were decided after a first attempt to commit, by event and function.
@@ -84,6 +97,8 @@ impl Handling<'_> {
                 {
                     let origin = handled.works.len();
                     let store = stores.entry((*function, event.partition.clone())).or_default();
+                    let is_recorded = self.plan.spans.is_some() && trace::is_sampled(event);
+                    let began = is_recorded.then(|| self.clock.now());
                     let (verdict, took) = match self.decided.get(&(index, *function)) {
                         Some(failure) => (Verdict::Fail { failure: failure.clone(), attempts: 1 }, Duration::ZERO),
                         None => {
@@ -91,6 +106,8 @@ impl Handling<'_> {
                             self.attempt(planned, handler.as_ref(), timed, event, store)
                         }
                     };
+                    let timed = began.map(|began| Timed { work: origin, began, ended: self.clock.now() });
+                    handled.timed.extend(timed);
                     effects_bytes = effects_bytes.saturating_add(match &verdict {
                         Verdict::Apply(effects) => effects.size_bytes(),
                         Verdict::Fail { .. } => event.size_bytes(),

@@ -14,6 +14,7 @@ use crate::app::schemas::Schema;
 use crate::app::{App, Function};
 use crate::broker::From;
 use crate::event::{Event, Partition};
+use crate::spans::Spans;
 
 /// One function of the group.
 pub struct Planned {
@@ -79,6 +80,8 @@ pub struct Plan {
     pub error_topic: ErrorTopic,
     /// What bounds a batch.
     pub limits: BatchLimits,
+    /// Where spans of sampled events go, if anywhere.
+    pub spans: Option<Arc<Spans>>,
 }
 
 /// What a plan is made from, beside the app.
@@ -128,7 +131,14 @@ impl Plan {
             schemas: outputs.filter_map(validated).collect(),
             error_topic: error_topic(app),
             limits: parts.limits,
+            spans: None,
         }
+    }
+
+    /// The same plan with spans of what is sampled.
+    #[must_use]
+    pub fn recorded_by(self, spans: Option<Arc<Spans>>) -> Self {
+        Self { spans, ..self }
     }
 
     /// What the group subscribes to.

@@ -22,6 +22,7 @@ mod raw;
 mod refusals;
 mod schedules;
 mod shadows;
+mod spans;
 mod state;
 mod swaps;
 mod tools;

@@ -157,6 +157,8 @@ metrics! {
         "Slots of a schedule that this host wrote the ticks of; of all hosts together one a slot";
     SCHEDULE_SLOT = "fnhost_schedule_slot_timestamp_seconds", Gauge, ["schedule"], None,
         "When the newest slot that has its ticks began, in seconds since the Unix epoch, as far as this host knows";
+    SPANS = "fnhost_spans_total", Counter, ["result"], Some("otel.sdk.exporter.span.exported"),
+        "Spans of traces: `exported`, `failed` when the collector did not take them, `dropped` when too many waited for it";
 
     BUILD_INFO = "fnhost_build_info", Gauge, ["version", "rustc", "target", "wasmtime"], None,
         "Always 1: which fnhost this is, and what it was built with";

@@ -43,6 +43,7 @@ fn used() -> (Arc<Metrics>, Place) {
     metrics.schedule("minute");
     metrics.ticked("minute", 2);
     metrics.reached("minute", 1_795_284_060_000);
+    metrics.spans(SpanResult::Exported, 3);
     (metrics, place)
 }
 

@@ -16,6 +16,7 @@ use crate::app::App;
 use crate::broker::{Broker, Error, Member, Pulse};
 use crate::deploy::Deploy;
 use crate::deploy::follow::Follower;
+use crate::spans::Spans;
 use crate::worker::plan::{self, BatchLimits, Plan};
 use crate::worker::thread::{self, SystemClock};
 use crate::worker::{self, Clock};
@@ -43,6 +44,7 @@ pub(super) struct Starting<'a> {
     pub(super) deploy: &'a Arc<Deploy>,
     pub(super) follower: Option<&'a Arc<Follower>>,
     pub(super) metrics: &'a Arc<Metrics>,
+    pub(super) spans: Option<&'a Arc<Spans>>,
     pub(super) status: &'a Arc<Status>,
     /// Ends them.
     pub(super) stop: &'a Arc<AtomicBool>,
@@ -53,7 +55,7 @@ pub(super) struct Starting<'a> {
 impl Starting<'_> {
     /// Starts the watch over the broker, and by it the workers.
     pub(super) fn start(&self) -> anyhow::Result<Vec<JoinHandle<()>>> {
-        let Self { settings, app, broker, deploy, follower, metrics, status, stop, failed } = *self;
+        let Self { settings, app, broker, deploy, follower, metrics, spans, status, stop, failed } = *self;
         let limits = BatchLimits::default();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
         let instance = settings.instance.clone().unwrap_or_else(|| uuid::Uuid::new_v4().simple().to_string());
@@ -69,7 +71,7 @@ impl Starting<'_> {
                 metrics: &|name| metrics.function(name),
                 limits,
             };
-            let plan = Arc::new(Plan::new(app, group, functions, &parts));
+            let plan = Arc::new(Plan::new(app, group, functions, &parts).recorded_by(spans.cloned()));
             for number in 0..workers_of(app, group) {
                 let name = format!("{group}.{instance}.{number}");
                 let shown = status.worker(&name, group);

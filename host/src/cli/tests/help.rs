@@ -165,6 +165,19 @@ fn help_of_run() {
 
               [env: FNHOST_ADMIN_TOKEN_FILE=]
 
+    Traces:
+          --otlp-endpoint <URL>
+              Where spans go: a collector that takes OTLP over HTTP, such as http://localhost:4318; or
+              in OTEL_EXPORTER_OTLP_ENDPOINT. No spans are recorded when left out
+
+              [env: FNHOST_OTLP_ENDPOINT]
+
+          --trace-sample <RATIO>
+              How many of the requests that come in no trace begin one that is recorded, from 0 to 1; or
+              in OTEL_TRACES_SAMPLER_ARG. All when left out. Whoever began a trace decides for it
+
+              [env: FNHOST_TRACE_SAMPLE=]
+
     Before it runs:
           --build
               Build the functions' components first, as `fnhost build` does

@@ -101,7 +101,7 @@ pub(crate) fn ingress(app: &App, options: Options) -> Result<Ingress, Error> {
 fn ready(app: &App, options: Options, publisher: Arc<FakePublisher>, metrics: Arc<Metrics>) -> Result<Ingress, Error> {
     let schemas = Schemas::load(&root().join("schemas")).unwrap();
     let clock = Arc::new(|| UNIX_EPOCH + Duration::from_millis(1_795_243_381_003));
-    Ingress::new(app, &schemas, publisher, metrics, options, clock)
+    Ingress::new(app, &schemas, publisher, metrics, None, options, clock)
 }
 
 /// A listener on a runtime of its own.

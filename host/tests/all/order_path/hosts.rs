@@ -50,12 +50,18 @@ impl Host {
 
     /// Starts a host of an app over the broker that an option names.
     pub(crate) fn start_over(app: &Path, broker: &[&str], http: &str, more: &[&str]) -> Self {
+        Self::start_in(&[], app, broker, http, more)
+    }
+
+    /// The same with these variables beside those of the test.
+    pub(crate) fn start_in(variables: &[(&str, &str)], app: &Path, broker: &[&str], http: &str, more: &[&str]) -> Self {
         let mut supervisor = Command::new("sh")
             .args(["-c", SUPERVISOR, "sh", FNHOST, "run"])
             .arg(app)
             .args(broker)
             .args(["--http", http, "--admin", "127.0.0.1:0"])
             .args(more)
+            .envs(variables.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

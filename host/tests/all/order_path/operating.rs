@@ -33,14 +33,14 @@ fn documents(lines: &str) -> Vec<Value> {
 }
 
 /// The documents that `events tail` prints, of a topic and with what options.
-fn tail(host: &Host, more: &[&str]) -> Vec<Value> {
+pub(super) fn tail(host: &Host, more: &[&str]) -> Vec<Value> {
     let (code, out, err) = fnhost(&[&["events", "tail", "--admin", &host.admin, "--format", "json"], more].concat());
     assert_eq!((code, err.as_str()), (0, ""));
     documents(&out)
 }
 
 /// How often each order was shipped.
-fn shipped(host: &Host) -> BTreeMap<String, usize> {
+pub(super) fn shipped(host: &Host) -> BTreeMap<String, usize> {
     let notifications = tail(host, &["notification"]);
     let shipped = notifications.iter().filter(|event| event["value"]["data"]["stage"] == "shipped");
     shipped.fold(BTreeMap::new(), |mut counts, event| {
@@ -50,7 +50,7 @@ fn shipped(host: &Host) -> BTreeMap<String, usize> {
 }
 
 /// The trace context of the one event of an order on a topic.
-fn context(host: &Host, topic: &str, id: &str) -> Vec<String> {
+pub(super) fn context(host: &Host, topic: &str, id: &str) -> Vec<String> {
     let of = |event: &Value| {
         let headers = event["headers"].as_array().unwrap().clone();
         let parent = headers.into_iter().find(|header| header["name"] == "traceparent").unwrap();
@@ -87,7 +87,7 @@ fn an_order_is_in_the_trace_of_its_request_on_every_topic_and_in_the_logs() {
     assert!(received != confirmed && confirmed != picked && picked == notified && notified != shipped, "{spans:?}");
     eventually("it is rejected", || (tail(&host, &["error"]).len() == 1).then_some(()));
     assert!(context(&host, "error", &bad)[0].starts_with(&PARENT[..36]));
-    assert!(host.log().contains("trace_id=\"0af7651916cd43dd8448eb211c80319c\""), "{}", host.log());
+    assert!(host.log().contains("trace_id=\"0af7651916cd43dd8448eb211c80319c\" span_id=\""), "{}", host.log());
 }
 
 #[test]
@@ -232,7 +232,7 @@ fn status_is_watched(host: &Host) {
     assert_eq!(bounded(&pid, || watching.wait().unwrap()).code(), Some(0));
 }
 
-fn scrape(host: &Host) -> String {
+pub(super) fn scrape(host: &Host) -> String {
     agent().get(format!("http://{}/metrics", host.admin)).call().unwrap().body_mut().read_to_string().unwrap()
 }
 
