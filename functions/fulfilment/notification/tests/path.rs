@@ -1,4 +1,4 @@
-//! An order on its way through all four functions, and the examples of the schemas as their events.
+//! An order on its way from the door to the messages, and the examples of the schemas as their events.
 
 #![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -114,6 +114,9 @@ fn operate(host: Host, parts: &[&str]) {
     for function in ["inventory", "notification", "shipper", "warehouse"] {
         assert!(out.lines().any(|line| line.starts_with(function) && line.contains("6 of 6")), "{function}: {out}");
     }
+    for (function, partitions) in [("measure", "12 of 12"), ("kpi", "1 of 1")] {
+        assert!(out.lines().any(|line| line.starts_with(function) && line.contains(partitions)), "{function}: {out}");
+    }
     let (_, out, _) = fnhost(&["status", "--admin", &host.admin, "--format", "json"]);
     let status: Value = serde_json::from_str(&out).unwrap();
     assert_eq!((&status["ready"], &status["app"]), (&true.into(), &"fulfilment".into()));
