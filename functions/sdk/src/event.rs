@@ -26,7 +26,7 @@ pub struct Event<'a, T> {
     /// What happened.
     pub kind: Cow<'a, str>,
     /// What it happened to. CloudEvents lets it be absent; here it is the key of everything that follows. Empty on an
-    /// [`ErrorEvent`] of an event that had none, and there alone.
+    /// [`ErrorEvent`] of an event that had none, and there alone: what answers it then has neither subject nor key.
     pub subject: Cow<'a, str>,
     /// When it happened, as it was written (RFC 3339).
     pub time: Option<Cow<'a, str>>,

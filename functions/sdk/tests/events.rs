@@ -245,4 +245,17 @@ fn error_events_are_read_and_have_no_subject_where_their_event_had_none() {
 
     let binary = example("error/valid/trapped-on-a-binary-value.json");
     assert_eq!(Event::<ErrorEvent<'_>>::decode(&binary).unwrap().subject, "");
+
+    fn pass_on(event: Event<'_, ErrorEvent<'_>>, context: &mut Context<'_>) -> Outcome {
+        Ok(vec![context.output(&event, "failed", "example.failed", &event.data.function)?])
+    }
+    fnhost_sdk::function!(pass_on, source = "/shop/watch");
+    let answered = |event| {
+        let output = Bench::new(invoke, []).handle_raw(event).unwrap().remove(0);
+        let value: serde_json::Value = serde_json::from_slice(output.value.as_deref().unwrap()).unwrap();
+        (output.key, value.get("subject").cloned())
+    };
+    let id = "0199b3c4-5e05-7a10-8c2d-4f6e8a9b0005";
+    assert_eq!(answered(&rejected), (Some(id.into()), Some(id.into())));
+    assert_eq!(answered(&binary), (None, None));
 }
