@@ -11,8 +11,8 @@
 //! | `config.json` | values that hold over `config` in app.toml; `null` takes one away | may be left out |
 //!
 //! How events, keys and values are written stands in [`crate::form`]. The scenarios of an app are its flows: events are put
-//! on topics, and what is there is handled until nothing is left. They have `input.json` and `expected.json` alone, and
-//! expect by topic what was published there, error events too.
+//! on topics, and what is there is handled until nothing is left, error events too where a function reads them. They have
+//! `input.json` and `expected.json` alone, and expect by topic what was published there, error events too.
 //!
 //! Nothing that differs from one run to the next, or from one build to the next, is in an expectation: times and random
 //! numbers derive from the input, and versions and places in machine code are left out. What differs is shown as a

@@ -27,7 +27,8 @@ impl<'a> Context<'a> {
     /// A CloudEvent of type `kind` for `topic` that answers `event`.
     ///
     /// It has the subject and the time of `event`, the subject as its key, and an id derived from `event`, `topic`
-    /// and the number of outputs made before it: a repeated event gives the same bytes.
+    /// and the number of outputs made before it: a repeated event gives the same bytes. What is about something else, or
+    /// happened at another time, answers an `event` whose `subject` or `time` was changed.
     ///
     /// # Errors
     ///

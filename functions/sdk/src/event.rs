@@ -5,6 +5,8 @@
 //! again, step by step, to say what is wrong and where: good events do not pay for bad ones.
 //!
 //! Key, headers and topic are not looked at: an event may be written with Kafka's console tools.
+//!
+//! A function that is given events of several types takes their data [`Unread`], looks at the type, and has it read then.
 
 use std::borrow::Cow;
 
@@ -12,7 +14,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-use crate::{Failure, RawEvent};
+use crate::{ErrorEvent, Failure, RawEvent};
 
 /// A CloudEvent whose data is a `T`.
 #[derive(Debug, Clone)]
@@ -23,10 +25,14 @@ pub struct Event<'a, T> {
     pub source: Cow<'a, str>,
     /// What happened.
     pub kind: Cow<'a, str>,
-    /// What it happened to. CloudEvents lets it be absent; here it is the key of everything that follows.
+    /// What it happened to. CloudEvents lets it be absent; here it is the key of everything that follows. Empty on an
+    /// [`ErrorEvent`] of an event that had none, and there alone: what answers it then has neither subject nor key.
     pub subject: Cow<'a, str>,
     /// When it happened, as it was written (RFC 3339).
     pub time: Option<Cow<'a, str>>,
+    /// When its record was written, in milliseconds since the Unix epoch, by the clock of its producer or of the broker
+    /// (the topic's `message.timestamp.type` says which). It lies on the topic: whoever handles the event sees the same.
+    pub timestamp: Option<u64>,
     /// What there is to say about it.
     pub data: T,
     /// How long the document is: what an output that passes it on needs, about.
@@ -64,9 +70,64 @@ impl<'a, T: Deserialize<'a>> Event<'a, T> {
         let json = std::str::from_utf8(value)
             .map_err(|error| Failure::reject(format!("the event's value is not UTF-8: {error}")))?;
         match read(json) {
-            Some(event) => Ok(event),
+            Some(read) => Ok(Self { timestamp: event.timestamp, ..read }),
             None => Err(Failure::reject(explain::<T>(json))),
         }
+    }
+}
+
+/// Data of a type that the event's type decides.
+///
+/// ```
+/// use fnhost_sdk::prelude::*;
+/// use fnhost_sdk::{Tick, Unread};
+/// use serde::Deserialize;
+///
+/// #[derive(Deserialize)]
+/// struct Put {
+///     amount: u32,
+/// }
+///
+/// fn handle(event: Event<'_, Unread<'_>>, context: &mut Context<'_>) -> Outcome {
+///     match event.kind.as_ref() {
+///         Tick::TYPE => {
+///             let tick = event.read::<Tick<'_>>()?;
+///             context.log.info("baskets", &format!("schedule {} has a tick", tick.data.schedule));
+///             Ok(vec![])
+///         }
+///         "shop.put" => {
+///             let put = event.read::<Put>()?;
+///             context.log.info("baskets", &format!("{} are put", put.data.amount));
+///             Ok(vec![])
+///         }
+///         other => Err(Failure::reject(format!("an event of type `{other}` does not belong here"))),
+///     }
+/// }
+///
+/// fnhost_sdk::function!(handle, source = "/shop/baskets");
+/// # fn main() {}
+/// ```
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(transparent)]
+pub struct Unread<'a>(#[serde(borrow)] &'a RawValue);
+
+impl<'a> Event<'a, Unread<'a>> {
+    /// The event with its data as a `T`.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Reject`] with the reason, when its data is no `T`.
+    pub fn read<T: Deserialize<'a>>(self) -> Result<Event<'a, T>, Failure> {
+        let Self { id, source, kind, subject, time, timestamp, data: Unread(json), bytes } = self;
+        let data = match serde_json::from_str(json.get()) {
+            Ok(data) => data,
+            // Read again, to say where: good events do not pay for bad ones.
+            Err(error) => {
+                let reason = traced::<T>("data", json.get()).err().unwrap_or_else(|| error.to_string());
+                return Err(Failure::reject(unexpected(&reason)));
+            }
+        };
+        Ok(Event { id, source, kind, subject, time, timestamp, data, bytes })
     }
 }
 
@@ -81,6 +142,7 @@ fn read<'a, T: Deserialize<'a>>(json: &'a str) -> Option<Event<'a, T>> {
         kind: document.kind,
         subject: document.subject,
         time: (!document.time.is_empty()).then_some(document.time),
+        timestamp: None,
         data: document.data?,
         bytes: json.len(),
     })
@@ -102,7 +164,9 @@ fn fault<T>(document: &Document<'_, T>) -> Option<String> {
     for (name, value) in
         [("id", &document.id), ("source", &document.source), ("type", &document.kind), ("subject", &document.subject)]
     {
-        if value.is_empty() {
+        // The host cannot say what an event was about that did not say so itself.
+        let may_be = name == "subject" && document.kind == ErrorEvent::TYPE;
+        if value.is_empty() && !may_be {
             return Some(format!("`{name}` is missing"));
         }
     }
@@ -122,7 +186,11 @@ fn explain<'a, T: Deserialize<'a>>(json: &'a str) -> String {
         Err(reason) => Some(reason),
         Ok(document) => fault(&document).or_else(|| traced::<T>("data", document.data?.get()).err()),
     };
-    format!("the event is not the CloudEvent expected here: {}", reason.as_deref().unwrap_or("it cannot be read"))
+    unexpected(reason.as_deref().unwrap_or("it cannot be read"))
+}
+
+fn unexpected(reason: &str) -> String {
+    format!("the event is not the CloudEvent expected here: {reason}")
 }
 
 /// Reads a `T`, which lies at `place`, and keeps track of where a fault lies.

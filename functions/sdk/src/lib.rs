@@ -99,6 +99,12 @@
 //! A handler may also return `Result<Vec<Output>, MyError>`, with the same `impl From<MyError> for Failure`. To use `?`
 //! on a `Failure` there, `MyError` has to hold one: `impl From<Failure> for MyError`.
 //!
+//! # What the host writes itself
+//!
+//! A function may read the ticks of a schedule ([`Tick`]) and error events ([`ErrorEvent`]) as it reads any others. Where
+//! they lie on a topic with events of another type, or it reads several topics, its event is an `Event<'_, Unread<'_>>`:
+//! [`Unread`] has an example.
+//!
 //! # What is promised
 //!
 //! What the SDK promises the host: the same event, with the same state and configuration, gives the same bytes. So
@@ -109,6 +115,7 @@ mod config;
 mod context;
 mod event;
 mod failure;
+mod host_events;
 #[cfg(target_family = "wasm")]
 mod imports;
 mod log;
@@ -123,8 +130,9 @@ pub use bindings::fnhost::function::types::{Event as RawEvent, Failure, Header, 
 pub use bindings::wasi::logging::logging::Level;
 pub use config::Config;
 pub use context::Context;
-pub use event::Event;
+pub use event::{Event, Unread};
 pub use failure::OrFail;
+pub use host_events::{ErrorEvent, Tick};
 #[cfg(target_family = "wasm")]
 pub use imports::imports;
 pub use log::Log;

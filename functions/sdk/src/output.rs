@@ -36,8 +36,10 @@ pub(crate) fn answer<T>(
         serde_json::to_writer(&mut value, source)?;
         value.extend_from_slice(br#","type":"#);
         serde_json::to_writer(&mut value, kind)?;
-        value.extend_from_slice(br#","subject":"#);
-        serde_json::to_writer(&mut value, &event.subject)?;
+        if !event.subject.is_empty() {
+            value.extend_from_slice(br#","subject":"#);
+            serde_json::to_writer(&mut value, &event.subject)?;
+        }
         if let Some(time) = &event.time {
             value.extend_from_slice(br#","time":"#);
             serde_json::to_writer(&mut value, time)?;
@@ -50,7 +52,7 @@ pub(crate) fn answer<T>(
     write().map_err(|error| Failure::reject(format!("the output for `{topic}` cannot be written as JSON: {error}")))?;
     Ok(Output {
         topic: topic.to_owned(),
-        key: Some(event.subject.as_bytes().to_vec()),
+        key: (!event.subject.is_empty()).then(|| event.subject.as_bytes().to_vec()),
         value: Some(value),
         headers: vec![Header { name: "content-type".to_owned(), value: Some(CONTENT_TYPE.to_vec()) }],
     })

@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 
 use fnhost_sdk::testing::Bench;
-use fnhost_sdk::{Event, Failure, RawEvent, Verbatim, prelude::*};
+use fnhost_sdk::{ErrorEvent, Event, Failure, RawEvent, Tick, Unread, Verbatim, prelude::*};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Deserialize, Serialize)]
@@ -192,4 +192,70 @@ fn an_output_has_no_time_when_the_event_has_none() {
     let outputs = Bench::new(passing::invoke, []).handle(value).unwrap();
     let text = String::from_utf8(outputs[0].value.clone().unwrap()).unwrap();
     assert!(!text.contains("\"time\""), "{text}");
+}
+
+/// An example of the schemas, as a record.
+fn example(path: &str) -> RawEvent {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../schemas/examples").join(path);
+    record(Some(&std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))))
+}
+
+#[test]
+fn data_is_read_once_the_type_is_known_and_the_rest_stays() {
+    let record = RawEvent { timestamp: Some(7), ..record(Some(GOOD.as_bytes())) };
+    let event = Event::<Unread<'_>>::decode(&record).unwrap().read::<Carried<'_>>().unwrap();
+    assert_eq!(
+        (event.id.as_ref(), event.source.as_ref(), event.kind.as_ref(), event.subject.as_ref(), event.time.as_deref()),
+        ("e-1", "/shop", "example.filled", "b-1", Some("2026-11-21T06:43:01Z"))
+    );
+    assert_eq!(event.timestamp, Some(7));
+    assert_eq!(event.data.basket.items[0].name, "mask");
+    assert!(matches!(event.id, Cow::Borrowed(_)));
+}
+
+#[test]
+fn data_that_is_read_late_is_rejected_with_the_same_words() {
+    for (good, bad) in [("\"amount\":2", "\"amount\":300"), ("\"items\"", "\"things\""), ("{\"basket\"", "{\"no\"")] {
+        let bytes = GOOD.replacen(good, bad, 1);
+        let record = record(Some(bytes.as_bytes()));
+        let late = Event::<Unread<'_>>::decode(&record).unwrap().read::<Carried<'_>>();
+        assert_eq!(late.map(|_| ()), Err(Failure::Reject(reason_with(good, bad))));
+    }
+    let record = record(Some(br#"{"specversion":"1.0"}"#));
+    let missing = "the event is not the CloudEvent expected here: `id` is missing";
+    assert_eq!(Event::<Unread<'_>>::decode(&record).map(|_| ()), Err(Failure::reject(missing)));
+}
+
+#[test]
+fn ticks_of_schedules_are_read() {
+    let tick = example("tick/valid/every-minute.json");
+    let event = Event::<Tick<'_>>::decode(&tick).unwrap();
+    assert_eq!((event.kind.as_ref(), event.subject.as_ref()), (Tick::TYPE, "minute"));
+    assert_eq!((event.data.schedule.as_ref(), event.data.every_ms), ("minute", 60_000));
+}
+
+#[test]
+fn error_events_are_read_and_have_no_subject_where_their_event_had_none() {
+    let rejected = example("error/valid/rejected-by-inventory.json");
+    let event = Event::<ErrorEvent<'_>>::decode(&rejected).unwrap();
+    assert_eq!((event.kind.as_ref(), event.subject.is_empty()), (ErrorEvent::TYPE, false));
+    let ErrorEvent { class, reason, attempts, function } = event.data;
+    assert_eq!((class.as_ref(), attempts, function.as_ref()), ("rejected", 1, "inventory"));
+    assert_eq!(reason, "product P-9999 is not in the catalogue");
+
+    let binary = example("error/valid/trapped-on-a-binary-value.json");
+    assert_eq!(Event::<ErrorEvent<'_>>::decode(&binary).unwrap().subject, "");
+
+    fn pass_on(event: Event<'_, ErrorEvent<'_>>, context: &mut Context<'_>) -> Outcome {
+        Ok(vec![context.output(&event, "failed", "example.failed", &event.data.function)?])
+    }
+    fnhost_sdk::function!(pass_on, source = "/shop/watch");
+    let answered = |event| {
+        let output = Bench::new(invoke, []).handle_raw(event).unwrap().remove(0);
+        let value: serde_json::Value = serde_json::from_slice(output.value.as_deref().unwrap()).unwrap();
+        (output.key, value.get("subject").cloned())
+    };
+    let id = "0199b3c4-5e05-7a10-8c2d-4f6e8a9b0005";
+    assert_eq!(answered(&rejected), (Some(id.into()), Some(id.into())));
+    assert_eq!(answered(&binary), (None, None));
 }

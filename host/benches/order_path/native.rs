@@ -1,4 +1,4 @@
-//! The four functions as native code in the sandbox's place: the same decoding, state, configuration and outputs.
+//! The functions as native code in the sandbox's place: the same decoding, state, configuration and outputs.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,6 +20,8 @@ impl Native {
             "warehouse" => warehouse::invoke,
             "shipper" => shipper::invoke,
             "notification" => notification::invoke,
+            "measure" => measure::invoke,
+            "kpi" => kpi::invoke,
             _ => panic!("there is no native `{name}`"),
         })
     }

@@ -84,7 +84,8 @@ impl Bench {
         }
         let mut all = Vec::new();
         for event in events {
-            all.extend(run.handle(event, &self.log)?.1.into_iter().map(|(_, ended)| ended));
+            let (_, works, _) = run.handle(event, &self.log)?;
+            all.extend(works.into_iter().map(|(_, ended)| ended));
         }
         Ok(all)
     }
@@ -102,7 +103,8 @@ impl Bench {
                 let fault = Fault::new(format!("the flow has not ended after {FLOW_EVENTS_MAX} events"));
                 return Err(fault.hint("do functions of the app write to topics that lead back to themselves?").into());
             }
-            let (event, works) = run.handle(event, &self.log)?;
+            let (event, works, failed) = run.handle(event, &self.log)?;
+            left.extend(failed);
             for (function, ended) in works {
                 log.extend(ended.log);
                 if let Some(failed) = ended.ending.failure {
@@ -149,6 +151,12 @@ fn written(topic: &Arc<str>, output: &Published, answered: &Event) -> Event {
     Event { partition: Partition::new(Arc::clone(topic), 0), offset: 0, timestamp_ms, key, value, headers }
 }
 
+/// The event that an error event is for whoever reads it. It comes at the time of the event that failed.
+fn failed_event(record: &Record, failed: &Event) -> Event {
+    let Record { topic, key, headers, value, .. } = record.clone();
+    Event { partition: Partition::new(topic, 0), offset: 0, timestamp_ms: failed.timestamp_ms, key, value, headers }
+}
+
 /// Topics with what was put on them, and the functions that read them.
 struct Run {
     plan: Plan,
@@ -161,9 +169,9 @@ struct Run {
 }
 
 impl Run {
-    /// Puts an event on its topic, and hands it to each function that reads that; gives it as it lies there, and what became
-    /// of it for each.
-    fn handle(&mut self, mut event: Event, log: &Log) -> Result<(Event, Works), Fault> {
+    /// Puts an event on its topic, and hands it to each function that reads that; gives it as it lies there, what became of it
+    /// for each, and the error events of it.
+    fn handle(&mut self, mut event: Event, log: &Log) -> Result<(Event, Works, Vec<Event>), Fault> {
         let offset = self.offsets.entry(Arc::clone(&event.partition.topic)).or_default();
         event.offset = *offset;
         *offset += 1;
@@ -172,7 +180,7 @@ impl Run {
             plan: &self.plan,
             versions: &self.versions,
             decided: &Decided::new(),
-            clock: &Still,
+            clock: &Still { wall_ms: events[0].timestamp_ms.unwrap_or(0) },
             status: &self.status,
             shadowed: &BTreeSet::new(),
         };
@@ -185,7 +193,9 @@ impl Run {
         let records = built.transaction.as_ref().map_or(&[][..], |transaction| transaction.records());
         let ended = self.ended(&handled, records.iter().zip(&built.origins), lines);
         let [event] = events;
-        Ok((event, ended))
+        let failed = records.iter().zip(&built.origins).filter(|(_, origin)| matches!(origin, Origin::ErrorEvent(_)));
+        let failed = failed.map(|(record, _)| failed_event(record, &event)).collect();
+        Ok((event, ended, failed))
     }
 
     /// What a transaction's records say of each work.
@@ -229,8 +239,10 @@ fn ending_of(verdict: &Verdict) -> Ending {
     }
 }
 
-/// A clock that stands still: waits are over at once, and nothing depends on when it is run.
-struct Still;
+/// A clock that stands still when the event was written: waits are over at once, and nothing depends on when it is run.
+struct Still {
+    wall_ms: u64,
+}
 
 impl Clock for Still {
     fn now(&self) -> Duration {
@@ -238,7 +250,7 @@ impl Clock for Still {
     }
 
     fn wall_ms(&self) -> u64 {
-        0
+        self.wall_ms
     }
 
     fn sleep(&self, _: Duration) {}

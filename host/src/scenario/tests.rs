@@ -58,11 +58,16 @@ struct World {
 
 /// An app whose functions both do `handle`.
 fn world(handle: fn(&Call<'_>) -> Outcome) -> World {
+    world_of(APP, handle)
+}
+
+/// The app of a manifest, whose functions all do `handle`.
+fn world_of(manifest: &str, handle: fn(&Call<'_>) -> Outcome) -> World {
     let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("app.toml"), APP).unwrap();
+    fs::write(folder.path().join("app.toml"), manifest).unwrap();
     let app = manifest::load(folder.path()).unwrap_or_else(|faults| panic!("{faults}"));
-    let native = |name: &str| (name.to_owned(), Arc::new(Native(handle)) as Arc<dyn Handler>);
-    let versions = Versions::from(["stock", "clerk"].map(native));
+    let native = |function: &Arc<Function>| (function.name.clone(), Arc::new(Native(handle)) as Arc<dyn Handler>);
+    let versions: Versions = app.functions.iter().map(native).collect();
     World { bench: Bench::new(app, Schemas::default(), versions).unwrap(), folder }
 }
 
@@ -261,6 +266,45 @@ fn a_flow_goes_through_every_function_and_error_events_stand_beside_what_was_pub
     }
     "#);
     assert!(ran.unmet().is_none());
+}
+
+#[test]
+fn a_flow_hands_error_events_to_functions_that_read_them_and_none_of_their_own() {
+    let watched = r#"
+        [topics.seen]
+        [functions.watch]
+        source = "watch.wasm"
+        input = ["error"]
+        output = ["seen"]
+    "#;
+    let world = world_of(&format!("{APP}{watched}"), |call| match (&*call.event.partition.topic, &call.event.key) {
+        ("error", Some(key)) if key == b"a" => {
+            let json: serde_json::Value = serde_json::from_slice(call.event.value.as_deref().unwrap()).unwrap();
+            let time = json["time"].as_str().unwrap().as_bytes().to_vec();
+            let output = Output { topic: "seen".into(), key: Some(key.clone()), value: Some(time), headers: vec![] };
+            Outcome::Completed(Effects { outputs: vec![output], changes: vec![] })
+        }
+        _ => Outcome::Failed(Failure::new(Class::Rejected, "no")),
+    });
+    let input = r#"[{ "topic": "orders", "key": "a", "timestamp": "2026-11-21T06:43:01.010Z", "value": "x" },
+        { "topic": "orders", "key": "b", "value": "x" }]"#;
+    world.put("tests/flow", &[("input.json", input)]);
+    insta::assert_snapshot!(world.ran("flow").came_out, @r#"
+    {
+      "seen": [
+        {
+          "key": "a",
+          "headers": [{ "name": "fnhost-from-error", "value": "1" }],
+          "value": "2026-11-21T06:43:01.010Z"
+        }
+      ],
+      "error": [
+        { "function": "stock", "topic": "orders", "key": "a", "class": "rejected", "reason": "no" },
+        { "function": "stock", "topic": "orders", "key": "b", "class": "rejected", "reason": "no" },
+        { "function": "watch", "topic": "error", "key": "b", "class": "rejected", "reason": "no" }
+      ]
+    }
+    "#);
 }
 
 #[test]

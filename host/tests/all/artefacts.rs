@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fnhost::app::{Function, Limits, manifest};
-use fnhost::event::{Event, Outcome, Partition};
+use fnhost::event::{Effects, Event, Outcome, Partition};
 use fnhost::invocation::{Call, Handler, NoState};
 use fnhost::sandbox::{Options, Sandbox, Version};
 
@@ -36,7 +36,8 @@ fn both_builds_of_a_function_load_and_do_the_same_with_every_example_of_its_inpu
                 let event = event(topic, &example);
                 let outcome = handle(&plain, &function, &event);
                 assert_eq!(outcome, handle(&other, &function, &event), "{name}: {}", example.display());
-                effects += usize::from(matches!(outcome, Outcome::Completed(effects) if !effects.changes.is_empty()));
+                let has_effect = |effects: &Effects| !effects.changes.is_empty() || !effects.outputs.is_empty();
+                effects += usize::from(matches!(&outcome, Outcome::Completed(effects) if has_effect(effects)));
             }
         }
         assert!(effects > 0, "{name}: no example had an effect");

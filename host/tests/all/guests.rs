@@ -5,7 +5,8 @@ use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 /// The crates whose components tests need.
-const PACKAGES: [&str; 5] = ["fnhost-test-guest", "inventory", "warehouse", "shipper", "notification"];
+const PACKAGES: [&str; 7] =
+    ["fnhost-test-guest", "inventory", "warehouse", "shipper", "notification", "measure", "kpi"];
 const TARGET: &str = "wasm32-wasip2";
 
 /// The component of a package, such as `inventory`; `guest` is `fnhost-test-guest`.

@@ -15,8 +15,8 @@ fn fulfilment_is_without_faults_by_its_folder_and_by_its_file() {
         let app = manifest::load(&path).unwrap_or_else(|faults| panic!("{faults}"));
         assert_eq!(app.name, "fulfilment");
         let names: Vec<&str> = app.functions.iter().map(|f| f.name.as_str()).collect();
-        assert_eq!(names, ["inventory", "warehouse", "shipper", "notification"]);
-        assert_eq!(app.groups().keys().collect::<Vec<_>>(), ["fulfilment"]);
+        assert_eq!(names, ["inventory", "warehouse", "shipper", "notification", "measure", "kpi"]);
+        assert_eq!(app.groups().keys().collect::<Vec<_>>(), ["fulfilment", "fulfilment.kpi", "fulfilment.measure"]);
     }
 }
 

@@ -1,4 +1,4 @@
-//! The whole of it: orders posted over HTTP to real hosts, on a real Kafka, through the four functions.
+//! The whole of it: orders posted over HTTP to real hosts, on a real Kafka, through the functions of the order path.
 //!
 //! Hosts are processes of the built binary, and are killed as `kill -9` does. What is asserted is read from Kafka as a
 //! customer of its topics would read it: committed records only.
@@ -15,6 +15,7 @@ mod first_run;
 mod groups;
 mod hosts;
 mod kills;
+mod kpis;
 mod operating;
 mod orders;
 mod outage;

@@ -10,6 +10,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::sync::PoisonError;
 
+use fnhost::app::schemas::Schemas;
 use serde_json::Value;
 
 use crate::cli::ONE_NEW_APP_AT_A_TIME;
@@ -155,6 +156,14 @@ fn error_event_in_the_readme_has_the_fields_and_classes_of_its_schema() {
     for name in data["properties"]["class"]["enum"].as_array().unwrap().iter().filter_map(Value::as_str) {
         assert!(readme.contains(&format!("`{name}`")), "the README does not know the class {name}");
     }
+}
+
+#[test]
+fn kpi_event_in_the_readme_fits_its_schema() {
+    let readme = readme();
+    let shown = readme.lines().find(|line| line.contains(r#""type":"ppe4peeps.kpi""#)).unwrap();
+    let schemas = Schemas::load(&workspace().join("schemas")).unwrap_or_else(|faults| panic!("{faults}"));
+    schemas.get("kpi").unwrap().check_bytes(shown.as_bytes()).unwrap();
 }
 
 #[test]

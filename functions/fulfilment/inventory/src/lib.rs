@@ -11,7 +11,7 @@ mod fingerprint;
 use fnhost_sdk::prelude::*;
 use order::{Carried, Order, check, topic};
 
-fn handle(event: Event<'_, Carried<'_>>, context: &mut Context<'_>) -> Outcome {
+fn handle<'a>(mut event: Event<'a, Carried<'a>>, context: &mut Context<'_>) -> Outcome {
     let order = &event.data.order;
     check(&event, topic::RECEIVED, order)?;
 
@@ -26,6 +26,8 @@ fn handle(event: Event<'_, Carried<'_>>, context: &mut Context<'_>) -> Outcome {
 
     context.state.set(order.id.as_bytes(), &fingerprint);
     let (name, kind) = topic::CONFIRMED;
+    // The order came in when the event says; nobody else on its way knows.
+    event.data.ordered_at.clone_from(&event.time);
     Ok(vec![context.output(&event, name, kind, &event.data)?])
 }
 

@@ -62,9 +62,29 @@ fn an_order_that_can_be_filled_is_confirmed_as_it_was_placed() {
         json!({
             "specversion": "1.0", "id": event["id"], "source": "/fulfilment/inventory",
             "type": "ppe4peeps.order-confirmed", "subject": "o-1", "time": "2026-11-21T06:43:01.003Z",
-            "datacontenttype": "application/json", "data": {"order": order},
+            "datacontenttype": "application/json", "data": {"order": order, "orderedAt": "2026-11-21T06:43:01.003Z"},
         })
     );
+}
+
+#[test]
+fn an_order_came_in_when_its_event_says_and_nobody_knows_when_it_says_nothing() {
+    let time = r#""time":"2026-11-21T06:43:01.003Z""#;
+    let value = received("e-1", "o-1", &one_mask("o-1"));
+    assert!(value.contains(time));
+    let data = |value: String| {
+        let outputs = bench().handle(value).unwrap();
+        let event: Value = serde_json::from_slice(outputs[0].value.as_deref().unwrap()).unwrap();
+        event["data"]["orderedAt"].clone()
+    };
+    assert_eq!(data(value.replace(time, r#""time":"2026-11-21T08:43:01+02:00""#)), "2026-11-21T08:43:01+02:00");
+    assert_eq!(data(value.replace(&format!(",{time}"), "")), Value::Null);
+    // Whoever writes an order says nothing about when it came in.
+    let order = r#""data":{"#;
+    assert!(value.contains(order));
+    let told = value.replace(order, r#""data":{"orderedAt":"1999-01-01T00:00:00Z","#);
+    assert_eq!(data(told.clone()), "2026-11-21T06:43:01.003Z");
+    assert_eq!(data(told.replace(&format!(",{time}"), "")), Value::Null);
 }
 
 #[test]

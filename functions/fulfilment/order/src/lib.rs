@@ -1,4 +1,4 @@
-//! What the functions of order fulfilment share: the order, the events that carry it, and the notification.
+//! What the functions of order fulfilment share: the order, the events that carry it, the notification, and samples of KPIs.
 //!
 //! Shapes are read as far as the functions need them, and borrow from the event. What may be in a field is the
 //! schemas' business (`schemas/common.schema.json`), apart from what would do harm here: an id becomes a key.
@@ -10,11 +10,14 @@ use serde::{Deserialize, Serialize};
 
 mod notification;
 mod quantity;
+mod sample;
+pub mod time;
 
 pub use notification::{
     BODY_CHARS_MAX, CARRIER_REFERENCE_CHARS_MAX, Notification, RECIPIENT_CHARS_MAX, SUBJECT_CHARS_MAX, Stage,
 };
 pub use quantity::Quantity;
+pub use sample::{Kpi, Sample};
 
 /// Type and topic of the events, one constant a topic.
 pub mod topic {
@@ -26,6 +29,10 @@ pub mod topic {
     pub const PICKED_AND_PACKED: (&str, &str) = ("order-picked-and-packed", "ppe4peeps.order-picked-and-packed");
     /// A message that the customer is to get.
     pub const NOTIFICATION: (&str, &str) = ("notification", "ppe4peeps.notification");
+    /// What one event adds to a KPI.
+    pub const KPI_SAMPLE: (&str, &str) = ("kpi-sample", "ppe4peeps.kpi-sample");
+    /// A KPI of one minute.
+    pub const KPI: (&str, &str) = ("kpi", "ppe4peeps.kpi");
 }
 
 /// The most characters that an order id has.
@@ -96,13 +103,17 @@ pub struct ShippingAddress<'a> {
     pub postal_code: Cow<'a, str>,
 }
 
-/// The data of the events that carry an order and nothing else.
+/// The data of the events that carry an order and nothing else but when it came in.
 #[derive(Debug, Clone, Deserialize, Serialize)]
-#[serde(expecting = "an object with an order")]
+#[serde(rename_all = "camelCase", expecting = "an object with an order")]
 pub struct Carried<'a> {
     /// The order, passed on as the customer wrote it.
     #[serde(borrow)]
     pub order: Verbatim<'a, Order<'a>>,
+    /// When the order came in, as it was written (RFC 3339). Absent before inventory took it in, and on events that were
+    /// written before this was.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub ordered_at: Option<Cow<'a, str>>,
 }
 
 /// Rejects an event that is of another type, is not about the order it carries, or whose order id is none.

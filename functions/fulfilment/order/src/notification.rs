@@ -54,6 +54,9 @@ pub struct Notification<'a> {
     /// The order it is about.
     #[serde(borrow)]
     pub order: Verbatim<'a, Order<'a>>,
+    /// When the order came in, as it was written (RFC 3339). Absent on events that were written before this was.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub ordered_at: Option<Cow<'a, str>>,
     /// How far the order is.
     pub stage: Stage,
     /// The address it goes to. Personal data.

@@ -20,6 +20,7 @@ fn handle(event: Event<'_, Carried<'_>>, context: &mut Context<'_>) -> Outcome {
 
     let notification = Notification {
         order: order.clone(),
+        ordered_at: event.data.ordered_at.clone(),
         stage: Stage::Shipped,
         recipient: order.customer.email_address.clone(),
         subject: format!("Order {} is on its way", order.id).into(),

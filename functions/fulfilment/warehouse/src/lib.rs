@@ -21,6 +21,7 @@ fn handle(event: Event<'_, Carried<'_>>, context: &mut Context<'_>) -> Outcome {
 
     let notification = Notification {
         order: order.clone(),
+        ordered_at: event.data.ordered_at.clone(),
         stage: Stage::Picked,
         recipient: order.customer.email_address.clone(),
         subject: format!("Order {} is packed", order.id).into(),

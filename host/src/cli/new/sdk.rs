@@ -34,6 +34,7 @@ pub(super) const SOURCES: &[(&str, &str)] = sources![
     "src/context.rs",
     "src/event.rs",
     "src/failure.rs",
+    "src/host_events.rs",
     "src/imports.rs",
     "src/lib.rs",
     "src/log.rs",

@@ -15,13 +15,15 @@ use super::hosts::Host;
 use super::world::{FNHOST, World, fulfilment, run, workspace};
 use crate::kafka::{Jars, VERSION, say};
 
-/// The five event types, with the sample of each that the README publishes.
-const SAMPLES: [(&str, &str); 5] = [
+/// The event types, with the sample of each that the README publishes.
+const SAMPLES: [(&str, &str); 7] = [
     ("order-received", "one-product"),
     ("order-confirmed", "one-product"),
     ("order-picked-and-packed", "one-product"),
     ("notification", "order-was-picked"),
     ("error", "rejected-by-inventory"),
+    ("kpi-sample", "order-was-shipped"),
+    ("kpi", "orders-were-shipped"),
 ];
 
 fn text(file: &str) -> String {
@@ -64,9 +66,10 @@ fn commands_of_the_readme_make_the_topics_and_publish_and_consume_a_sample_of_ea
 
     let planned: Vec<&str> =
         printed.lines().filter(|line| line.contains(" partitions") || line.contains(" -> ")).collect();
-    assert_eq!(planned.len(), 5, "fnhost would change more than the topics of its own:\n{printed}");
+    assert_eq!(planned.len(), 9, "fnhost would change more than the topics of its own:\n{printed}");
     let is_own = |line: &&str| {
-        line.starts_with("create     fulfilment.") && (line.contains(".state ") || line.contains(".deployments "))
+        let own = [".state ", ".deployments ", ".schedules "];
+        line.starts_with("create     fulfilment.") && own.iter().any(|end| line.contains(end))
     };
     assert!(planned.iter().all(is_own), "{planned:?}");
 

@@ -66,10 +66,12 @@ fn fifteen_hundred_orders_are_each_shipped_once_while_the_process_with_the_broke
     each_order_had_its_effect_once(&read, &placed);
 }
 
-/// How far the group is behind, all together.
+/// How far the order path and what is measured of it are behind, all together.
 fn lag(file: &Path) -> u64 {
     let broker = Embedded::open(file, &Options::default()).unwrap();
-    broker.progress("fulfilment", &TOPICS).unwrap().iter().map(fnhost::broker::Progress::lag).sum()
+    let groups: [(&str, &[&str]); 2] = [("fulfilment", &TOPICS), ("fulfilment.measure", &["notification", "error"])];
+    let progress = groups.map(|(group, topics)| broker.progress(group, topics).unwrap());
+    progress.iter().flatten().map(fnhost::broker::Progress::lag).sum()
 }
 
 /// All that lies on a topic, in the order of its partitions.

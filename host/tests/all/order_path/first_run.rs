@@ -14,7 +14,7 @@ fn unbuilt() -> tempfile::TempDir {
     let at = |path: &Path| format!("{:?}", path.to_str().unwrap());
     let mut manifest = std::fs::read_to_string(original.join("app.toml")).unwrap();
     manifest = manifest.replace("\"../../schemas\"", &at(&original.join("../../schemas")));
-    for name in ["inventory", "warehouse", "shipper", "notification"] {
+    for name in ["inventory", "warehouse", "shipper", "notification", "measure", "kpi"] {
         manifest = manifest.replace(&format!("source = \"{name}\""), &format!("source = {}", at(&original.join(name))));
     }
     std::fs::write(folder.path().join("app.toml"), manifest).unwrap();
@@ -29,7 +29,7 @@ fn a_host_that_is_asked_to_builds_the_components_and_makes_the_topics_before_it_
     place(&host.http, &order(1));
     let (code, log) = host.terminate();
     assert_eq!(code, 0, "{log}");
-    for built in ["inventory", "warehouse", "shipper", "notification"] {
+    for built in ["inventory", "warehouse", "shipper", "notification", "measure", "kpi"] {
         assert!(folder.path().join("build").join(built).with_extension("wasm").is_file(), "{built}");
     }
 }

@@ -104,13 +104,14 @@ pub(crate) fn free_address() -> String {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
 }
 
-/// Waits until the group has read everything, by Kafka's own word, and nobody holds a transaction open.
+/// Waits until the order path and what is measured of it have read everything, by Kafka's own word, and nobody holds a transaction open.
 pub(crate) fn nothing_is_left(world: &World) {
     eventually("the group has read everything", || {
         let rows = world.kafka().consumer_groups_describe("fulfilment");
         let lags: Vec<&str> = rows.iter().filter_map(|row| row.get("LAG")).map(String::as_str).collect();
         (lags.len() == 24 && lags.iter().all(|lag| *lag == "0")).then_some(())
     });
+    world.nothing_is_left("fulfilment.measure", 2);
     eventually("no transaction is open", || {
         let open = world.kafka().transactions_list();
         let state = |row: &BTreeMap<String, String>| row.get("TransactionState").cloned().unwrap_or_default();
@@ -159,6 +160,20 @@ pub(crate) fn each_order_had_its_effect_once(read: &dyn Fn(&str) -> Vec<Event>, 
         counts(&notified, |e| format!("{} {}", subject(e), json(e)["data"]["stage"].as_str().unwrap())),
         expected
     );
+
+    // What is measured of them: each order that was shipped once, and each error event once.
+    let on_topic = read("kpi-sample");
+    let samples: Vec<Value> = on_topic.iter().map(|event| json(event)["data"].clone()).collect();
+    let mut measured = BTreeMap::new();
+    for sample in samples.iter().filter(|data| data["kpi"].is_string()) {
+        *measured.entry((sample["kpi"].as_str().unwrap(), sample["order"].as_str().unwrap())).or_default() += 1;
+    }
+    let mut expected: BTreeMap<(&str, &str), usize> = good.iter().map(|id| (("order-to-shipped", *id), 1)).collect();
+    let failed: Vec<String> = errors.iter().map(subject).collect();
+    for id in &failed {
+        *expected.entry(("inventory-errors", id)).or_default() += 1;
+    }
+    assert_eq!(measured, expected);
 
     assert_eq!(seen.len(), rejected.len(), "an event was rejected without an error event");
     let rejected: BTreeSet<String> = rejected.values().map(|event| subject(event)).collect();

@@ -114,6 +114,9 @@ fn operate(host: Host, parts: &[&str]) {
     for function in ["inventory", "notification", "shipper", "warehouse"] {
         assert!(out.lines().any(|line| line.starts_with(function) && line.contains("6 of 6")), "{function}: {out}");
     }
+    for (function, partitions) in [("measure", "12 of 12"), ("kpi", "1 of 1")] {
+        assert!(out.lines().any(|line| line.starts_with(function) && line.contains(partitions)), "{function}: {out}");
+    }
     let (_, out, _) = fnhost(&["status", "--admin", &host.admin, "--format", "json"]);
     let status: Value = serde_json::from_str(&out).unwrap();
     assert_eq!((&status["ready"], &status["app"]), (&true.into(), &"fulfilment".into()));
@@ -201,7 +204,8 @@ fn metrics_tell_of_it(host: &Host, parts: &[&str]) {
     assert_eq!(sum(&format!("fnhost_invocation_seconds_count{inventory}")), 23.0);
     assert_eq!(sum(&format!("fnhost_state_entries{inventory}")), 21.0);
     assert!(sum(&format!("fnhost_state_bytes{inventory}")) > 21.0 * 17.0);
-    assert_eq!(sum("fnhost_partitions"), 24.0);
+    // 6 of each of four topics for the order path, 12 for measure, 1 for kpi.
+    assert_eq!(sum("fnhost_partitions"), 37.0);
     for part in ["handle", "build", "begin", "offsets", "deliver", "commit"] {
         let told = sum(&format!("fnhost_transaction_part_seconds_sum{{part=\"{part}\"")) > 0.0;
         assert_eq!(told, parts.contains(&part), "{part}");
@@ -225,7 +229,7 @@ fn status_is_watched(host: &Host) {
         };
         vec![look(), look()]
     });
-    assert!(looks.iter().all(|look| look["ready"] == true && look["functions"].as_array().unwrap().len() == 4));
+    assert!(looks.iter().all(|look| look["ready"] == true && look["functions"].as_array().unwrap().len() == 6));
     assert!(looks[0]["events_per_second"].is_null(), "{}", looks[0]);
     assert_eq!(looks[1]["events_per_second"]["inventory"], 0.0, "{}", looks[1]);
     Command::new("kill").args(["-INT", &pid]).status().unwrap();

@@ -149,7 +149,7 @@ pub(crate) fn fulfilment_with(folder: &Path, changes: &[(&str, &str)]) -> PathBu
         text = text.replace(from, to);
     };
     change("\"../../schemas\"", &format!("{schemas:?}"));
-    for function in ["inventory", "warehouse", "shipper", "notification"] {
+    for function in ["inventory", "warehouse", "shipper", "notification", "measure", "kpi"] {
         let file = original.join("build").join(function).with_extension("wasm").display().to_string();
         change(&format!("source = {function:?}"), &format!("source = {file:?}"));
     }

@@ -26,7 +26,7 @@ fn assert_refused(wasm: &[u8], says: &str, hint: &str) {
 
 #[test]
 fn every_function_of_the_reference_application_loads() {
-    for name in ["inventory", "warehouse", "shipper", "notification"] {
+    for name in ["inventory", "warehouse", "shipper", "notification", "measure", "kpi"] {
         let path = guest(name);
         let version = sandbox().load_file(&path).unwrap();
         assert_eq!(version.digest(), Digest::of(&fs::read(path).unwrap()));
