@@ -70,7 +70,17 @@ pub trait Stage: Send + Sync {
     fn own_grants(&self, function: &str) -> BTreeSet<String>;
 
     /// The component that the app came with, if there is one.
-    fn own(&self, function: &str) -> Option<(Digest, Vec<u8>)>;
+    fn own(&self, function: &str) -> Option<Own>;
+}
+
+/// The component that an app came with.
+pub struct Own {
+    /// Its digest.
+    pub digest: Digest,
+    /// Its bytes.
+    pub wasm: Vec<u8>,
+    /// The layout of the state that it keeps.
+    pub state_format: String,
 }
 
 /// A component that could be deployed.
@@ -217,7 +227,7 @@ impl Deployments {
         let mut before = self.stage.own_grants(function);
         before.extend(active.as_ref().map(|version| version.grants()).unwrap_or_default());
         let is_kept = active.is_some_and(|version| version.state_format() == staged.state_format);
-        let state_format = (!is_kept).then_some(staged.state_format);
+        let state_format = (!is_kept).then(|| staged.state_format.clone());
         let wider: Vec<String> = staged.grants.difference(&before).cloned().collect();
         let narrower: Vec<String> = before.difference(&staged.grants).cloned().collect();
         if !wider.is_empty() && !asked.allow_wider {
@@ -247,9 +257,10 @@ impl Deployments {
         }
         let own = self.stage.own(function);
         let changed = self.write(function, |book, layout| {
-            let candidate = Candidate { digest, bytes: wasm.len() as u64, note: asked.note.clone() };
+            let (bytes, note) = (wasm.len() as u64, asked.note.clone());
+            let candidate = Candidate { digest, bytes, note, state_format: Some(staged.state_format) };
             if asked.shadow {
-                let own = own.as_ref().map(|(digest, _)| *digest);
+                let own = own.as_ref().map(|own| own.digest);
                 return book.shadow(function, candidate, layout.bring(book, digest, wasm), own, now_ms());
             }
             let own = own_beneath(book, function, own.as_ref(), layout);
@@ -264,13 +275,15 @@ impl Deployments {
 fn own_beneath<'a>(
     book: &Book,
     function: &str,
-    own: Option<&'a (Digest, Vec<u8>)>,
+    own: Option<&'a Own>,
     layout: &mut Layout<'a>,
 ) -> Option<(Candidate, Module)> {
     let own = own.filter(|_| book.function(function).is_none_or(|known| known.active.is_none()));
-    own.map(|(digest, wasm)| {
+    own.map(|Own { digest, wasm, state_format }| {
         let note = "the app came with it".to_owned();
-        (Candidate { digest: *digest, bytes: wasm.len() as u64, note }, layout.bring(book, *digest, wasm))
+        let state_format = Some(state_format.clone());
+        let candidate = Candidate { digest: *digest, bytes: wasm.len() as u64, note, state_format };
+        (candidate, layout.bring(book, *digest, wasm))
     })
 }
 
@@ -366,7 +379,15 @@ async fn rollback(
     };
     let name = function.clone();
     let work = move |deployments: &Deployments| {
-        deployments.write(&function, |book, _| book.rollback(&function, version.as_deref()))
+        let was = deployments.deploy.active().versions.get(&function).map(|version| version.state_format().to_owned());
+        let mut format = None;
+        let changed = deployments.write(&function, |book, _| {
+            let change = book.rollback(&function, version.as_deref())?;
+            format = change.deployment.versions.first().and_then(|version| version.state_format.clone());
+            Ok(change)
+        })?;
+        // Of one that an older host wrote down it is not known.
+        Ok(Changed { state_format: format.filter(|format| was.as_ref() != Some(format)), ..changed })
     };
     blocking(&deployments, name, "rollback", None, work).await
 }

@@ -20,6 +20,7 @@ use self::lag::Lags;
 use self::list::{Kind, Metric};
 use self::process::Process;
 use crate::broker;
+use crate::deploy::book::Number;
 use crate::event::{Class, Digest, Partition};
 
 mod function;
@@ -156,6 +157,8 @@ pub struct Metrics {
     broker_up: IntGauge,
     broker_errors: IntCounterVec,
     partitions: IntGaugeVec,
+    deployment: IntGauge,
+    held_up: IntGauge,
     ticks: IntCounterVec,
     slots: IntGaugeVec,
     process: Process,
@@ -190,6 +193,8 @@ impl Metrics {
             broker_up: new.gauge(&list::BROKER_UP)?,
             broker_errors: new.counters(&list::BROKER_ERRORS)?,
             partitions: new.gauges(&list::PARTITIONS)?,
+            deployment: new.gauge(&list::DEPLOYMENT)?,
+            held_up: new.gauge(&list::HELD_UP)?,
             ticks: new.counters(&list::SCHEDULE_TICKS)?,
             slots: new.gauges(&list::SCHEDULE_SLOT)?,
             process: Process::new(&new)?,
@@ -267,6 +272,12 @@ impl Metrics {
     pub fn ingress(&self, route: &str, status: u16, took: Duration) {
         self.requests.with_label_values(&[route, &status.to_string()]).inc();
         self.request.with_label_values(&[route]).observe(took.as_secs_f64());
+    }
+
+    /// This deployment is reached, and something keeps the host from the next one or not.
+    pub fn deployment(&self, number: Number, is_held_up: bool) {
+        self.deployment.set(i64::try_from(number).unwrap_or(i64::MAX));
+        self.held_up.set(is_held_up.into());
     }
 
     /// There is a schedule of this name.

@@ -147,9 +147,9 @@ impl Status {
         lock(&self.versions).insert(function.to_owned(), version);
     }
 
-    /// Which deployment this host has reached, and what keeps it from the next one.
-    pub fn set_deployments(&self, number: Number, held_up: Option<String>) {
-        *lock(&self.deployments) = Deployments { number, held_up };
+    /// How far this host has come with the app's deployments.
+    pub fn set_deployments(&self, deployments: Deployments) {
+        *lock(&self.deployments) = deployments;
     }
 
     /// How far a group (its full name) has come, in all the partitions that it reads.
@@ -297,6 +297,21 @@ pub struct Deployments {
     /// Why the next one is not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_up: Option<String>,
+    /// Versions whose first events are being watched.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub on_trial: Vec<OnTrial>,
+}
+
+/// A version whose first events are being watched on this host.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OnTrial {
+    /// Of which function.
+    pub function: String,
+    /// Which, `sha256:` and 64 digits.
+    pub version: String,
+    /// How many more it has to stand here.
+    pub events_left: u64,
 }
 
 /// One function, as `/functions` shows it.

@@ -180,7 +180,8 @@ fn told(changed: &Changed) -> String {
     }
     if let Some(format) = state_format {
         text.push_str(&format!(
-            "its state has format {format}, another one than that of the active version: nobody goes back by himself if it fails\n"
+            "its state has format {format}, another one than that of the active version: it may not read what that wrote, and nobody goes \
+             back by himself if it fails\n"
         ));
     }
     let change = match shadow {

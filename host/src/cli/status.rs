@@ -10,7 +10,7 @@ use ureq::http::StatusCode;
 use self::watch::Rates;
 use super::client::{AdminArg, Client};
 use super::{Failure, Format};
-use crate::admin::status::{FunctionView, Functions, Reason};
+use crate::admin::status::{FunctionView, Functions, OnTrial, Reason};
 
 mod watch;
 
@@ -95,6 +95,13 @@ fn text(functions: &Functions, ready: bool, reasons: &[Reason], rates: Option<&R
         let colon = if who.is_empty() { "" } else { ": " };
         text.push_str(&format!("  {}{colon}{reason}\n", who.join(" ")));
     }
+    for OnTrial { function, version, events_left } in &functions.deployments.on_trial {
+        let version = short(version);
+        text.push_str(&format!("  {function} {version} is on trial here, for {events_left} more events at most\n"));
+    }
+    if let Some(why) = &functions.deployments.held_up {
+        text.push_str(&format!("  held up at deployment {}: {why}\n", functions.deployments.number));
+    }
     if functions.functions.is_empty() {
         return text;
     }
@@ -126,11 +133,15 @@ fn row(view: &FunctionView, rates: Option<&Rates>) -> [String; 5] {
     if stopped > 0 {
         partitions = format!("{stopped} stopped, {partitions}");
     }
-    // As logs have it: the digest's first digits.
-    let version = view.version.as_deref().map_or("none", |version| version.strip_prefix("sha256:").unwrap_or(version));
+    let version = view.version.as_deref().map_or_else(|| "none".to_owned(), short);
     let rate =
         rates.and_then(|rates| rates.get(&view.function)).map_or_else(|| "-".to_owned(), |rate| format!("{rate:.1}"));
-    [view.function.clone(), version.chars().take(7).collect(), partitions, view.lag.to_string(), rate]
+    [view.function.clone(), version, partitions, view.lag.to_string(), rate]
+}
+
+/// As logs have it: the digest's first digits.
+fn short(version: &str) -> String {
+    version.strip_prefix("sha256:").unwrap_or(version).chars().take(7).collect()
 }
 
 #[cfg(test)]
@@ -169,6 +180,19 @@ mod tests {
         FUNCTION      VERSION         PARTITIONS   LAG
         stock         0123456  1 stopped, 2 of 3  1203
         clerk-of-all  none                0 of 0     0
+        ");
+    }
+
+    #[test]
+    fn what_is_on_trial_and_what_holds_the_host_up_is_said() {
+        let on_trial = OnTrial { function: "stock".into(), version: "sha256:0123456789".into(), events_left: 940 };
+        let held_up = Some("deployment 8 of `clerk`: its bytes are gone".to_owned());
+        let deployments = Deployments { number: 7, held_up, on_trial: vec![on_trial] };
+        let text = text(&Functions { deployments, functions: Vec::new(), ..functions() }, true, &[], None);
+        insta::assert_snapshot!(text, @r"
+        shop is ready
+          stock 0123456 is on trial here, for 940 more events at most
+          held up at deployment 7: deployment 8 of `clerk`: its bytes are gone
         ");
     }
 

@@ -49,6 +49,8 @@ pub struct Deployed {
     pub note: String,
     /// When it was deployed, in milliseconds since the Unix epoch.
     pub at_ms: u64,
+    /// The layout of the state that it keeps; `None` where an older host wrote it down.
+    pub state_format: Option<String>,
     /// Why it is not to be used any more.
     pub failed: Option<String>,
 }
@@ -87,6 +89,8 @@ pub struct Candidate {
     pub bytes: u64,
     /// What the one who deploys it says.
     pub note: String,
+    /// The layout of the state that it keeps.
+    pub state_format: Option<String>,
 }
 
 /// Why there is no change.
@@ -178,12 +182,13 @@ impl Book {
         if active == Some(candidate.digest) {
             return Err(Refusal::Active(candidate.digest));
         }
-        let entry = |Candidate { digest, note, .. }, number, module| Deployed {
+        let entry = |Candidate { digest, note, state_format, .. }, number, module| Deployed {
             digest,
             number,
             module,
             note,
             at_ms,
+            state_format,
             failed: None,
         };
         let digest = candidate.digest;
@@ -213,8 +218,9 @@ impl Book {
         if active.or(own) == Some(candidate.digest) {
             return Err(Refusal::Active(candidate.digest));
         }
-        let Candidate { digest, note, .. } = candidate;
-        let shadow = Deployed { digest, number: self.number + 1, module, note, at_ms, failed: None };
+        let Candidate { digest, note, state_format, .. } = candidate;
+        let number = self.number + 1;
+        let shadow = Deployed { digest, number, module, note, at_ms, state_format, failed: None };
         let versions = known.map(|known| known.versions.clone()).unwrap_or_default();
         Ok(self.change_with(function, active, versions, Some(shadow)))
     }
@@ -347,7 +353,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn candidate(byte: u8) -> Candidate {
-        Candidate { digest: Digest([byte; 32]), bytes: u64::from(byte), note: format!("note {byte}") }
+        let (digest, note) = (Digest([byte; 32]), format!("note {byte}"));
+        Candidate { digest, bytes: u64::from(byte), note, state_format: Some("1".into()) }
     }
 
     fn module(byte: u8) -> Module {

@@ -14,7 +14,7 @@ use super::book::{Deployed, Deployment, Number};
 use super::ledger::{Ledger, WriteError};
 use super::shadow::Shadow;
 use super::trial::{self, Blame};
-use super::{Deploy, Step};
+use super::{Active, Deploy, Step};
 use crate::broker::{Cause, Error, lock};
 use crate::event::Digest;
 use crate::invocation::Handler;
@@ -58,8 +58,8 @@ pub trait Witness: Send + Sync {
     /// A version failed, `active` took its place here, and deployment `number` tells every host; `None` when they knew.
     fn failed(&self, blame: &Blame, active: Option<Digest>, number: Option<Number>);
 
-    /// The host has come so far, and this keeps it from the next deployment, if anything does.
-    fn reached(&self, number: Number, held_up: Option<String>);
+    /// This is active here, and this keeps the host from the next deployment, if anything does. Told again and again.
+    fn reached(&self, active: &Active, held_up: Option<String>);
 }
 
 /// What follows.
@@ -116,7 +116,7 @@ impl Follower {
                     // That the broker is away is said by whoever watches it.
                     if !matches!(error, Error::Away { .. }) {
                         let why = format!("{:#}", anyhow::Error::new(error));
-                        self.witness.reached(self.deploy.active().number, Some(why));
+                        self.witness.reached(&self.deploy.active(), Some(why));
                     }
                     EVERY
                 }
@@ -139,7 +139,7 @@ impl Follower {
             if let Err(cause) = self.take(deployment) {
                 let cause = anyhow::Error::from_boxed(cause);
                 let why = format!("deployment {} of `{}`: {cause:#}", deployment.number, deployment.function);
-                self.witness.reached(self.deploy.active().number, Some(why));
+                self.witness.reached(&self.deploy.active(), Some(why));
                 return Ok(false);
             }
         }
@@ -150,7 +150,7 @@ impl Follower {
         let held_up = unreadable.map(|(function, why)| {
             format!("the newest record of `{function}` on `{}` is none: {why}; deploy it again", self.ledger.topic())
         });
-        self.witness.reached(self.deploy.active().number, held_up);
+        self.witness.reached(&self.deploy.active(), held_up);
         Ok(true)
     }
 

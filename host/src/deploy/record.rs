@@ -61,6 +61,8 @@ struct Version {
     note: String,
     at_ms: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    state_format: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     failed: Option<String>,
 }
 
@@ -76,6 +78,7 @@ pub fn deployment(topic: &Arc<str>, deployment: &Deployment) -> serde_json::Resu
         first_offset: deployed.module.first,
         note: deployed.note.clone(),
         at_ms: deployed.at_ms,
+        state_format: deployed.state_format.clone(),
         failed: deployed.failed.clone(),
     };
     let written = Written {
@@ -102,6 +105,7 @@ pub fn read(event: &Event) -> Result<Option<Deployment>, Unreadable> {
         module: Module { bytes: version.bytes, first: version.first_offset },
         note: version.note,
         at_ms: version.at_ms,
+        state_format: version.state_format,
         failed: version.failed,
     };
     let function = String::from_utf8_lossy(key).into_owned();
@@ -180,6 +184,7 @@ mod tests {
             module: Module { bytes: 3, first: 12 },
             note: "faster".into(),
             at_ms: 1_795_230_001_022,
+            state_format: failed.map(|_| "2".to_owned()),
             failed: failed.map(str::to_owned),
         };
         let versions = vec![version(2, None), version(1, Some("it traps"))];

@@ -38,6 +38,11 @@ impl Trial {
         self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).ok();
     }
 
+    /// How many more events it has to stand.
+    pub fn events_left(&self) -> u64 {
+        self.left.load(Ordering::Relaxed)
+    }
+
     /// Whether it is over, and the version has stood it.
     pub fn is_over(&self) -> bool {
         self.left.load(Ordering::Relaxed) == 0 || Instant::now() >= self.until

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
 
-use fnhost::admin::deployments::{Deployments, Refused, Stage, Staged};
+use fnhost::admin::deployments::{Deployments, Own, Refused, Stage, Staged};
 use fnhost::admin::events::Events;
 use fnhost::admin::metrics::Metrics;
 use fnhost::admin::status::{Phase, SILENCE_MAX, Status, uptime};
@@ -34,7 +34,7 @@ impl Stage for NoStage {
         BTreeSet::new()
     }
 
-    fn own(&self, _: &str) -> Option<(Digest, Vec<u8>)> {
+    fn own(&self, _: &str) -> Option<Own> {
         None
     }
 }

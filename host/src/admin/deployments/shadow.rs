@@ -145,7 +145,8 @@ impl Deployments {
         self.write(function, |book, layout| {
             let shadow = book.shadow_of(function)?;
             let note = note.unwrap_or_else(|| shadow.note.clone());
-            let candidate = Candidate { digest: shadow.digest, bytes: shadow.module.bytes, note };
+            let (bytes, state_format) = (shadow.module.bytes, shadow.state_format.clone());
+            let candidate = Candidate { digest: shadow.digest, bytes, note, state_format };
             let own = super::own_beneath(book, function, own.as_ref(), layout);
             book.deploy(function, candidate, shadow.module, own, super::now_ms())
         })

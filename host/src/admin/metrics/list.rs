@@ -119,6 +119,10 @@ metrics! {
         "Tries that functions asked for beyond the first";
     SWAPS = "fnhost_swaps_total", Counter, ["function"], None,
         "Versions that took another's place while the host ran";
+    DEPLOYMENT = "fnhost_deployment_number", Gauge, [], None,
+        "The newest deployment that is active here; 0 before the first. Hosts of an app that differ for long do not follow";
+    HELD_UP = "fnhost_deployment_held_up", Gauge, [], None,
+        "1 while something keeps this host from the next deployment; `fnhost status` says what";
     SHADOW_EVENTS = "fnhost_shadow_events_total", Counter, ["function", "result"], None,
         "Events beside which a candidate was: `same`, the first thing that differs (`verdict`, `outputs`, `state`), or `passed-over`";
     STATE_ENTRIES = "fnhost_state_entries", Gauge, ["function"], None,

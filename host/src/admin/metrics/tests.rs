@@ -44,6 +44,7 @@ fn used() -> (Arc<Metrics>, Place) {
     metrics.ticked("minute", 2);
     metrics.reached("minute", 1_795_284_060_000);
     metrics.spans(SpanResult::Exported, 3);
+    metrics.deployment(7, true);
     (metrics, place)
 }
 

@@ -221,7 +221,9 @@ pub(super) fn progress(
     let away = |call, e: &KafkaError| Fault::of(call, e).into_error(&settings.brokers);
     let mut list = TopicPartitionList::new();
     for (name, partitions) in partitions(settings, asker, topics)? {
-        (0..partitions).for_each(|number| drop(list.add_partition(&name, number)));
+        for number in 0..partitions {
+            list.add_partition(&name, number);
+        }
     }
     if list.count() == 0 {
         return Ok(Vec::new());

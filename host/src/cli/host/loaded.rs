@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use super::super::failure::Interrupted;
 use super::super::{Failure, compile, components};
 use super::workers::workers_in;
-use crate::admin::deployments::{Refused, Stage, Staged};
+use crate::admin::deployments::{Own, Refused, Stage, Staged};
 use crate::app::manifest::Manifest;
 use crate::app::{App, Function};
 use crate::broker::Cause;
@@ -161,9 +161,11 @@ impl Stage for Loaded {
         self.versions.get(function).map(|version| version.grants()).unwrap_or_default()
     }
 
-    fn own(&self, function: &str) -> Option<(Digest, Vec<u8>)> {
-        let digest = self.versions.get(function)?.digest();
+    fn own(&self, function: &str) -> Option<Own> {
+        let version = self.versions.get(function)?;
+        let digest = version.digest();
         let wasm = std::fs::read(self.modules.path(digest)).ok()?;
-        (Digest::of(&wasm) == digest).then_some((digest, wasm))
+        let state_format = version.state_format().to_owned();
+        (Digest::of(&wasm) == digest).then_some(Own { digest, wasm, state_format })
     }
 }

@@ -3,8 +3,9 @@
 use std::sync::{Arc, Mutex};
 
 use crate::admin::metrics::Metrics;
-use crate::admin::status::Status;
+use crate::admin::status::{Deployments, OnTrial, Status};
 use crate::broker::lock;
+use crate::deploy::Active;
 use crate::deploy::book::{Deployment, Number};
 use crate::deploy::follow::Witness;
 use crate::deploy::trial::Blame;
@@ -51,7 +52,8 @@ impl Witness for Seen {
         }
     }
 
-    fn reached(&self, number: Number, held_up: Option<String>) {
+    fn reached(&self, active: &Active, held_up: Option<String>) {
+        let number = active.number;
         let mut said = lock(&self.said);
         if *said != held_up {
             if let Some(why) = &held_up {
@@ -61,6 +63,13 @@ impl Witness for Seen {
             }
             said.clone_from(&held_up);
         }
-        self.status.set_deployments(number, held_up);
+        self.metrics.deployment(number, held_up.is_some());
+        let on_trial = active.trials.iter().filter(|(_, trial)| !trial.is_over());
+        let on_trial = on_trial.map(|(function, trial)| OnTrial {
+            function: function.clone(),
+            version: trial.version.to_string(),
+            events_left: trial.events_left(),
+        });
+        self.status.set_deployments(Deployments { number, held_up, on_trial: on_trial.collect() });
     }
 }

@@ -143,6 +143,9 @@ fn stand_trial(app: &OwnApp, hosts: &[Host]) {
     send(host, app, 0..1, 1, "broken trap");
     eventually("another error event", || (documents(host, "error").len() == 2).then_some(()));
     assert!(host.admin("/functions").1.contains(&version), "the version stands");
+    // Nor does anybody go back over a change of format without being told.
+    let said = told(host, &["rollback", "guest"]);
+    assert!(said.contains("its state has format 1, another one"), "{said}");
 }
 
 pub(super) fn app() -> OwnApp {
