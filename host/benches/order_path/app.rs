@@ -14,6 +14,9 @@ use rdkafka::client::DefaultClientContext;
 use crate::kafka::{Kafka, OwnBroker, block_on, kafka, say};
 use crate::measure::Pid;
 
+/// What begins the part of the manifest that only counts.
+const COUNTS: &str = "# KPIs. Their functions";
+
 /// The binary that is measured.
 pub(crate) const FNHOST: &str = env!("CARGO_BIN_EXE_fnhost");
 
@@ -55,14 +58,16 @@ impl Stage {
         Some(Pid::of(pid.trim()))
     }
 
-    /// The application under a name of its own, so that its group and its state are new.
+    /// The order path under a name of its own, so that its group and its state are new: the application without what only counts.
     pub(crate) fn app(&self, name: &str) -> (App, Schemas) {
         let manifest = manifest::read(&self.folder).unwrap();
         let schemas = Schemas::load(&manifest.schemas).unwrap();
-        (App { name: name.to_owned(), ..manifest.app }, schemas)
+        let mut functions = manifest.app.functions;
+        functions.retain(|function| function.group.is_none());
+        (App { name: name.to_owned(), functions, schedules: Vec::new(), ..manifest.app }, schemas)
     }
 
-    /// The same for a process: a folder in `within`, which differs from the application's in the name alone.
+    /// The same for a process: a folder in `within`.
     pub(crate) fn copy(&self, name: &str, within: &Path) -> PathBuf {
         let (apps, schemas) = (within.join("functions"), self.folder.join("../../schemas"));
         let copy = apps.join("copy");
@@ -74,7 +79,8 @@ impl Stage {
         }
         let manifest = fs::read_to_string(self.folder.join("app.toml")).unwrap();
         fs::remove_file(copy.join("app.toml")).unwrap();
-        let named = manifest.replacen("name = \"fulfilment\"", &format!("name = \"{name}\""), 1);
+        let (order_path, _) = manifest.split_once(COUNTS).unwrap();
+        let named = order_path.replacen("name = \"fulfilment\"", &format!("name = \"{name}\""), 1);
         fs::write(copy.join("app.toml"), named).unwrap();
         copy
     }

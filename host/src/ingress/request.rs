@@ -74,7 +74,7 @@ pub(super) async fn handle(State(shared): State<Arc<Shared>>, request: Request) 
     let (head, mut body) = request.into_parts();
     let came = headers::parent(&head.headers);
     let entered = shared.spans.as_ref().map(|spans| spans.enter(came, &head.method, head.uri.path()));
-    let (goes, span) = entered.map_or((came, None), |(context, span)| (Some(context), span));
+    let (goes, span) = entered.unwrap_or((came, None));
     let metrics = Arc::clone(&shared.metrics);
     let mut measured = Measured { metrics, target: None, span, status: CLIENT_GONE, began };
     let answer = match shared.find(&head.method, head.uri.path()) {

@@ -24,22 +24,31 @@ pub struct Entered {
 }
 
 impl Spans {
-    /// The context that a request goes on in, and its span if it is recorded. `parent` is what it came with.
-    pub fn enter(self: &Arc<Self>, parent: Option<Context>, method: &Method, path: &str) -> (Context, Option<Entered>) {
+    /// The context that a request goes on in, and its span if it is recorded. `parent` is what it came with. What comes in no trace and is
+    /// not recorded goes on in none: to carry one costs every hop.
+    pub fn enter(
+        self: &Arc<Self>,
+        parent: Option<Context>,
+        method: &Method,
+        path: &str,
+    ) -> (Option<Context>, Option<Entered>) {
         let context = match parent {
             Some(parent) if parent.is_sampled() => parent.at(self.new_span()),
-            Some(parent) => parent,
+            Some(parent) => return (Some(parent), None),
             None => self.begin(),
         };
-        let entered = context.is_sampled().then(|| Entered {
+        if !context.is_sampled() {
+            return (None, None);
+        }
+        let entered = Entered {
             spans: Arc::clone(self),
             context,
             parent,
             began: Began::now(),
             method: known(method),
             path: cut(path),
-        });
-        (context, entered)
+        };
+        (Some(context), Some(entered))
     }
 }
 
