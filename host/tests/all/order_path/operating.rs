@@ -194,7 +194,8 @@ fn metrics_tell_of_it(host: &Host, parts: &[&str]) {
         let of = |line: &&str| line.strip_prefix(series).is_some_and(|rest| rest.starts_with([' ', '{', ',', '}']));
         text.lines().filter(of).map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
     };
-    for metric in ALL {
+    // There is no candidate here; `shadows` has what is counted of one.
+    for metric in ALL.iter().filter(|metric| !metric.name.starts_with("fnhost_shadow_")) {
         let series = metric.series().pop().unwrap();
         assert!(text.contains(&format!("\n{series}")), "{series} is not in\n{text}");
     }
