@@ -21,7 +21,7 @@ use crate::event::{Offset, Partition};
 /// One question.
 const ASK: Duration = Duration::from_secs(10);
 
-/// How long a change of configuration may take to show.
+/// How long a change of configuration may take to show, and a broker to be there for a new topic.
 const SHOWN: Duration = Duration::from_secs(5);
 
 /// More topics than this are asked for all at once, with all others that the cluster has.
@@ -140,8 +140,17 @@ pub(super) fn apply(settings: &Settings, change: &TopicChange) -> Result<(), Err
             for (key, value) in config {
                 topic = topic.set(key, value);
             }
-            let done = wait(settings, admin.create_topics([&topic], &options()))?;
-            done.into_iter().map(|r| r.map(drop).map_err(|(_, code)| code)).collect()
+            let until = Instant::now() + SHOWN;
+            loop {
+                let done = wait(settings, admin.create_topics([&topic], &options()))?;
+                let done: Vec<_> = done.into_iter().map(|r| r.map(drop).map_err(|(_, code)| code)).collect();
+                // So does a cluster answer whose brokers are too busy to be counted, for a moment.
+                let is_fenced = done.iter().any(|r| matches!(r, Err(Code::InvalidReplicationFactor)));
+                if !is_fenced || Instant::now() >= until {
+                    break done;
+                }
+                std::thread::sleep(Duration::from_millis(250));
+            }
         }
         TopicChange::Grow { name, partitions } => {
             let grown = NewPartitions::new(name, usize::try_from(*partitions).unwrap_or(0));
