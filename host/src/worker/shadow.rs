@@ -7,7 +7,7 @@
 //!
 //! Each event comes to it with the state that the active version met: what is committed, and over it what the active version changed
 //! for earlier events of the batch. What it publishes, keeps and logs goes nowhere. Its thread steps back behind all others where the
-//! system allows that, and the worker waits for it no longer than [`SHARE`] of its time: at full load a candidate misses events, and
+//! system allows that, and the worker waits for it for a twentieth of its time at most: at full load a candidate misses events, and
 //! the count of those is shown. Of a batch that was not committed nothing is counted: it is handled again.
 
 use std::collections::{BTreeMap, BTreeSet};
