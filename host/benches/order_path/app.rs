@@ -67,6 +67,11 @@ impl Stage {
         (App { name: name.to_owned(), functions, schedules: Vec::new(), ..manifest.app }, schemas)
     }
 
+    /// The file of a function's component.
+    pub(crate) fn component(&self, function: &str) -> PathBuf {
+        self.folder.join("build").join(function).with_extension("wasm")
+    }
+
     /// The same for a process: a folder in `within`.
     pub(crate) fn copy(&self, name: &str, within: &Path) -> PathBuf {
         let (apps, schemas) = (within.join("functions"), self.folder.join("../../schemas"));

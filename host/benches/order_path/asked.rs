@@ -27,7 +27,9 @@ impl Asked {
             match argument.split_once('=') {
                 Some((key, value)) => *asked.number(key) = value.parse().unwrap(),
                 None if argument == "--bench" => is_bench = true,
-                None if ["throughput", "costs", "latency", "start", "embedded"].contains(&argument.as_str()) => {
+                None if ["throughput", "costs", "latency", "seeing", "start", "embedded"]
+                    .contains(&argument.as_str()) =>
+                {
                     asked.parts.push(argument);
                 }
                 None => panic!("`{argument}` is no part: see the head of benches/order_path/main.rs"),

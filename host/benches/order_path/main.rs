@@ -5,6 +5,7 @@
 //! | `throughput` | a backlog of orders through one worker, its functions sandboxed and native in turn; sandboxed on the embedded broker, too |
 //! | `costs` | the same on Kafka with parts of the work left out, which tells what each costs |
 //! | `latency` | orders posted at a steady rate to a `fnhost run` process, timed until they are shipped; on both brokers |
+//! | `seeing` | `throughput` with a candidate beside inventory, and with spans of one order in a hundred, beside a plain run |
 //! | `start` | a process, from its start to its first event, beside a bare consumer that joins |
 //! | `embedded` | of `throughput` and `latency` what is on the embedded broker; wants no Kafka |
 //!
@@ -13,7 +14,7 @@
 //! | key | default | |
 //! |---|---|---|
 //! | `orders` | 40000 | a run of `throughput` and `costs` |
-//! | `rounds` | 3 | runs of each kind |
+//! | `rounds` | 3 | runs of each kind, `seeing` too |
 //! | `rate` | 200 | orders a second, `latency` |
 //! | `seconds` | 60 | of `latency`, after 10 s that do not count |
 //! | `starts` | 10 | of `start` |
@@ -39,6 +40,7 @@ mod native;
 mod orders;
 mod readers;
 mod replay;
+mod seeing;
 mod seen;
 mod start;
 mod throughput;
@@ -62,6 +64,9 @@ fn main() {
     if asked.wants("latency") {
         latency::latency(&stage, On::Kafka, &asked);
         latency::latency(&stage, On::Embedded, &asked);
+    }
+    if asked.wants("seeing") {
+        seeing::seeing(&stage, &asked);
     }
     if asked.wants("start") {
         start::start(&stage, &asked);

@@ -12,12 +12,16 @@ use crate::kafka::Kafka;
 const CITIES: [(&str, &str, &str); 4] =
     [("Oakland", "CA", "94607"), ("Hoboken", "NJ", "07030"), ("Zürich", "ZH", "8001"), ("Austin", "TX", "78701")];
 const PATIENCE: Duration = Duration::from_secs(60);
+/// A trace that is recorded.
+const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
 /// A backlog.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Backlog {
     /// How many orders, those placed twice once.
     pub(crate) orders: usize,
+    /// Of so many orders one is in a trace that is recorded.
+    pub(crate) sampled_of: Option<usize>,
 }
 
 impl Backlog {
@@ -45,8 +49,11 @@ impl Backlog {
             kafka.client().set("enable.idempotence", "true").set("partitioner", "murmur2_random").create().unwrap();
         let headers = OwnedHeaders::new()
             .insert(Header { key: "content-type", value: Some("application/cloudevents+json; charset=UTF-8") });
-        for (key, value) in self.events_of_orders() {
-            let mut record = BaseRecord::to("order-received").key(&key).payload(&value).headers(headers.clone());
+        let parent = headers.clone().insert(Header { key: "traceparent", value: Some(PARENT) });
+        for (number, (key, value)) in self.events_of_orders().enumerate() {
+            let is_sampled = self.sampled_of.is_some_and(|of| number.is_multiple_of(of));
+            let headers = if is_sampled { parent.clone() } else { headers.clone() };
+            let mut record = BaseRecord::to("order-received").key(&key).payload(&value).headers(headers);
             while let Err((error, back)) = producer.send(record) {
                 assert!(matches!(error, KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull)), "{error}");
                 record = back;

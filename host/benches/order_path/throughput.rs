@@ -12,7 +12,7 @@ use crate::worker::{Kind, Run, run};
 
 /// Sandboxed and native on Kafka and sandboxed on the embedded broker in turn, after one run of each that does not count.
 pub(crate) fn throughput(stage: &Stage, asked: &Asked) {
-    let backlog = Backlog { orders: asked.orders };
+    let backlog = Backlog { orders: asked.orders, sampled_of: None };
     println!("\n## Throughput: {} orders, {} events\n", backlog.orders, backlog.events());
     head();
     let told = |before, on, kind| {
@@ -48,7 +48,7 @@ pub(crate) fn throughput(stage: &Stage, asked: &Asked) {
 
 /// The embedded broker alone.
 pub(crate) fn embedded(stage: &Stage, asked: &Asked) {
-    let backlog = Backlog { orders: asked.orders };
+    let backlog = Backlog { orders: asked.orders, sampled_of: None };
     println!("\n## Throughput on the embedded broker: {} orders, {} events\n", backlog.orders, backlog.events());
     head();
     for number in 0..=asked.rounds {
@@ -61,7 +61,7 @@ pub(crate) fn embedded(stage: &Stage, asked: &Asked) {
 /// The same work with parts left out. What a part costs is the difference of two medians of the host's CPU time.
 pub(crate) fn costs(stage: &Stage, asked: &Asked) {
     const KINDS: [Kind; 4] = [Kind::Sandboxed, Kind::SandboxedUnchecked, Kind::ReplayedUnchecked, Kind::Native];
-    let backlog = Backlog { orders: asked.orders };
+    let backlog = Backlog { orders: asked.orders, sampled_of: None };
     println!("\n## Costs: {} orders, {} events\n", backlog.orders, backlog.events());
     head();
     let mut micros = [const { Vec::new() }; KINDS.len()];
@@ -82,7 +82,7 @@ pub(crate) fn costs(stage: &Stage, asked: &Asked) {
     println!("| all, sandboxed | {all:.1} |");
 }
 
-fn head() {
+pub(crate) fn head() {
     println!(
         "| run | events/s | host CPU µs an event | broker CPU µs an event | wall µs an event in handlers | in commits \
          | events a transaction |"
@@ -90,11 +90,11 @@ fn head() {
     println!("|---|---|---|---|---|---|---|");
 }
 
-fn rate(run: &Run) -> f64 {
+pub(crate) fn rate(run: &Run) -> f64 {
     run.events as f64 / run.span.took.as_secs_f64()
 }
 
-fn row(before: &str, on: On, kind: Kind, run: &Run) {
+pub(crate) fn row(before: &str, on: On, kind: Kind, run: &Run) {
     let broker = match (on, run.span.broker) {
         (On::Embedded, _) => "in the host's".to_owned(),
         (On::Kafka, Some(cpu)) => format!("{:.1}", micros_each(cpu, run.events)),

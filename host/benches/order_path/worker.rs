@@ -8,10 +8,13 @@ use std::time::{Duration, Instant};
 use fnhost::admin::metrics::Metrics;
 use fnhost::admin::status::{self, Status};
 use fnhost::broker::{Member, Pulse};
-use fnhost::deploy::{Deploy, Versions};
+use fnhost::config::Otlp;
+use fnhost::deploy::shadow::Shadow;
+use fnhost::deploy::{Deploy, Step, Versions};
 use fnhost::event::{Digest, Outcome};
 use fnhost::invocation::{Call, Handler};
 use fnhost::sandbox::{Options, Sandbox};
+use fnhost::spans::Spans;
 use fnhost::worker;
 use fnhost::worker::plan::{self, BatchLimits, Plan};
 use fnhost::worker::thread::{self, SystemClock};
@@ -23,6 +26,7 @@ use crate::measure::{Moment, Pid, Span};
 use crate::native::Native;
 use crate::orders::{Backlog, tells_of_shipping};
 use crate::replay::Replay;
+use crate::seeing;
 
 /// What handles the events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +39,10 @@ pub(crate) enum Kind {
     SandboxedUnchecked,
     /// What they once did, and nothing holds it against schemas.
     ReplayedUnchecked,
+    /// Components in the sandbox, and another one beside inventory.
+    Shadowed,
+    /// Components in the sandbox, with spans of what is sampled.
+    Spanned,
 }
 
 /// What a run took.
@@ -47,6 +55,8 @@ pub(crate) struct Run {
     pub(crate) invoking: Duration,
     pub(crate) committing: Duration,
     pub(crate) transactions: usize,
+    /// Of a candidate: how often it did the same, and how often it was passed over.
+    pub(crate) beside: Option<(u64, u64)>,
 }
 
 /// How long a run may take.
@@ -74,7 +84,7 @@ pub(crate) fn run(stage: &Stage, on: On, kind: Kind, backlog: Backlog) -> Run {
     let sandbox = Sandbox::new(&Options::default()).unwrap();
     for function in &app.functions {
         let handler: Box<dyn Handler> = match kind {
-            Kind::Sandboxed | Kind::SandboxedUnchecked => {
+            Kind::Sandboxed | Kind::SandboxedUnchecked | Kind::Shadowed | Kind::Spanned => {
                 Box::new(sandbox.load_file(&app.component_file(function)).unwrap())
             }
             Kind::Native => Box::new(Native::of(&function.name)),
@@ -100,6 +110,10 @@ pub(crate) fn run(stage: &Stage, on: On, kind: Kind, backlog: Backlog) -> Run {
             limits,
         },
     );
+    let otlp = Otlp::resolve(Some(&seeing::collector()), None).unwrap();
+    let spans =
+        otlp.filter(|_| kind == Kind::Spanned).map(|otlp| Spans::start(&otlp, "bench", None, &metrics).unwrap());
+    let plan = plan.recorded_by(spans.clone());
     let member = Member {
         group: group.clone(),
         name: format!("{group}.bench.0"),
@@ -111,10 +125,19 @@ pub(crate) fn run(stage: &Stage, on: On, kind: Kind, backlog: Backlog) -> Run {
         prefetch_bytes_max: 16 << 20,
         pulse: Pulse::default(),
     };
+    let deploy = Arc::new(Deploy::new(versions));
+    let candidate = (kind == Kind::Shadowed).then(|| {
+        let mut wasm = std::fs::read(stage.component("inventory")).unwrap();
+        wasm.extend([0, 2, 1, 1]);
+        let version = deploy.active().versions["inventory"].clone();
+        let shadow = Arc::new(Shadow::new(Arc::new(sandbox.load(&wasm).unwrap())).unwrap());
+        deploy.advance(1, "inventory", Step { version, previous: None, shadow: Some(Arc::clone(&shadow)) });
+        shadow
+    });
     let parts = worker::Parts {
         broker: ground.broker(),
         plan: Arc::new(plan),
-        deploy: Arc::new(Deploy::new(versions)),
+        deploy: Arc::clone(&deploy),
         clock: Arc::new(SystemClock::default()),
         metrics: Arc::clone(&metrics),
         status: Status::new(&app, status::SILENCE_MAX, status::uptime()).worker("bench", group),
@@ -138,6 +161,14 @@ pub(crate) fn run(stage: &Stage, on: On, kind: Kind, backlog: Backlog) -> Run {
     let begun: &Moment = begun.get().unwrap();
     is_shipped(&ground, backlog);
     ground.clear();
+    if let Some(spans) = spans {
+        spans.flush(Duration::from_secs(5));
+        assert_eq!(total(&metrics, "fnhost_spans_total{result=\"dropped\"}"), 0.0);
+    }
+    let beside = candidate.map(|shadow| shadow.tally()).map(|tally| {
+        assert_eq!(tally.differ, [0; 3], "{:?}", tally.examples);
+        (tally.same, tally.passed_over)
+    });
     Run {
         events: backlog.events(),
         span: begun.until(&end),
@@ -145,6 +176,7 @@ pub(crate) fn run(stage: &Stage, on: On, kind: Kind, backlog: Backlog) -> Run {
         invoking: Duration::from_secs_f64(total(&metrics, "fnhost_invocation_seconds_sum")),
         committing: Duration::from_secs_f64(total(&metrics, "fnhost_transaction_seconds_sum")),
         transactions: total(&metrics, "fnhost_transactions_total") as usize,
+        beside,
     }
 }
 
