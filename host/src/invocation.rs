@@ -25,6 +25,11 @@ pub trait Handler: Send + Sync {
 
     /// The layout of the state that it keeps.
     fn state_format(&self) -> &str;
+
+    /// What it calls itself in what it publishes, as far as it says.
+    fn source(&self) -> Option<&str> {
+        None
+    }
 }
 
 /// One invocation.

@@ -25,12 +25,14 @@ use wasmtime::component::{Component, Linker};
 
 use self::cache::Cache;
 use self::contract::ComponentPre;
+use self::declared::Declared;
 use self::guest::Guest;
 use self::ticker::Ticker;
 use crate::event::Digest;
 
 mod cache;
 mod contract;
+mod declared;
 mod ended;
 mod engine;
 mod guest;
@@ -43,7 +45,6 @@ mod process;
 mod random;
 mod spent;
 mod state;
-mod state_format;
 mod text;
 mod ticker;
 mod time;
@@ -194,7 +195,7 @@ impl Sandbox {
     }
 
     fn version(self: &Arc<Self>, wasm: &[u8], component: &Component, digest: Digest) -> Result<Version, LoadError> {
-        let told = Told { digest, grants: imports::grants(component), state_format: state_format::of(wasm)? };
+        let told = Told { digest, grants: imports::grants(component), declared: Declared::of(wasm)? };
         Ok(Version::new(Arc::clone(self), self.link(component)?, told))
     }
 

@@ -150,8 +150,9 @@ pub mod prelude {
 
 /// Makes a component of a handler.
 ///
-/// `source` is the CloudEvents `source` of everything the function publishes. It takes part in the ids of outputs:
-/// if it changes, a repeated event no longer gives the ids it gave before.
+/// `source` is the CloudEvents `source` of everything the function publishes, a constant. It takes part in the ids of outputs:
+/// if it changes, a repeated event no longer gives the ids it gave before. The component carries it, and a host does not deploy it in the
+/// place of one with another source unless told to.
 ///
 /// A function that keeps state in another layout than the version before it says so, with a `state_format` of its own
 /// (`"1"` when left out): the host then does not go back to a version that could not read what this one wrote.
@@ -171,25 +172,29 @@ pub mod prelude {
 #[rustfmt::skip]
 #[macro_export]
 macro_rules! function {
-    ($handle:path, source = $source:expr, state_format = $format:literal) => {
+    ($handle:path, source = $source:expr, state_format = $format:expr) => {
+        $crate::function!(@section "fnhost:state-format", $format);
+        $crate::function!($handle, source = $source);
+    };
+    (@section $name:literal, $text:expr) => {
         #[cfg(target_family = "wasm")]
         const _: () = {
-            const FORMAT: &str = $format;
-            const BYTES: [u8; FORMAT.len()] = match FORMAT.as_bytes().first_chunk() {
+            const TEXT: &str = $text;
+            const BYTES: [u8; TEXT.len()] = match TEXT.as_bytes().first_chunk() {
                 Some(bytes) => *bytes,
-                None => [0; FORMAT.len()],
+                None => [0; TEXT.len()],
             };
 
             /// A section of the component, which the host reads before it runs it.
             #[used]
             #[allow(unsafe_code, reason = "a name for a section, which no other crate gives one")]
-            #[unsafe(link_section = "fnhost:state-format")]
-            static STATE_FORMAT: [u8; FORMAT.len()] = BYTES;
+            #[unsafe(link_section = $name)]
+            static SECTION: [u8; TEXT.len()] = BYTES;
         };
-
-        $crate::function!($handle, source = $source);
     };
     ($handle:path, source = $source:expr) => {
+        $crate::function!(@section "fnhost:source", $source);
+
         /// Handles one event as it lies on its topic: what the host calls, and what a test can call too.
         ///
         /// # Errors

@@ -89,6 +89,8 @@ pub struct Staged {
     pub grants: BTreeSet<String>,
     /// The layout of the state that it keeps.
     pub state_format: String,
+    /// What it calls itself in what it publishes, as far as it says.
+    pub source: Option<String>,
 }
 
 /// Why a component could not be staged.
@@ -223,6 +225,10 @@ impl Deployments {
             }
         })?;
         let active = self.deploy.active().versions.get(function).cloned();
+        let is_called = active.as_ref().and_then(|version| version.source());
+        if let (Some(says), Some(is), false) = (staged.source.as_deref(), is_called, asked.allow_wider) {
+            is_the_same(function, says, is)?;
+        }
         // What a version before it was trusted with is nothing new: one that reaches less must not stand in its way.
         let mut before = self.stage.own_grants(function);
         before.extend(active.as_ref().map(|version| version.grants()).unwrap_or_default());
@@ -269,6 +275,18 @@ impl Deployments {
         })?;
         Ok(Changed { wider, narrower, state_format, ..changed })
     }
+}
+
+/// Refuses a component that calls itself something else than the active version does: it would reject whatever it is given.
+fn is_the_same(function: &str, says: &str, is: &str) -> Result<(), Problem> {
+    if says == is {
+        return Ok(());
+    }
+    let detail = format!(
+        "it calls itself {says}, and the active version of `{function}` {is}; deploy it to its own function, or allow it if it was given \
+         another name (--allow-wider)"
+    );
+    Err(Problem::new(StatusCode::CONFLICT, "the component is one of another function").detail(detail))
 }
 
 /// What is to lie beneath the first version of a function that is deployed: the component that the app came with.

@@ -34,7 +34,7 @@ pub(super) struct DeployArgs {
     /// Run the function's scenarios through it first: the app's folder, or the function's
     #[arg(long, value_name = "APP|FUNCTION")]
     scenarios: Option<PathBuf>,
-    /// Take it although it reaches more than the active version
+    /// Take it although it reaches more than the active version, or calls itself something else
     #[arg(long)]
     allow_wider: bool,
     /// Run it beside the active version, which stays: what it does goes nowhere, and `fnhost shadow` shows what differs

@@ -11,6 +11,7 @@ use wasmtime::{Trap, WasmBacktrace};
 
 use super::contract::fnhost::function::types;
 use super::contract::{Component, ComponentPre};
+use super::declared::Declared;
 use super::ended::Ended;
 use super::guest::Guest;
 use super::memory::Memory;
@@ -45,7 +46,7 @@ pub struct Version {
 pub(super) struct Told {
     pub(super) digest: Digest,
     pub(super) grants: BTreeSet<String>,
-    pub(super) state_format: String,
+    pub(super) declared: Declared,
 }
 
 impl Version {
@@ -102,7 +103,11 @@ impl Handler for Version {
     }
 
     fn state_format(&self) -> &str {
-        &self.told.state_format
+        &self.told.declared.state_format
+    }
+
+    fn source(&self) -> Option<&str> {
+        self.told.declared.source.as_deref()
     }
 }
 

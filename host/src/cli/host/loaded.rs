@@ -154,7 +154,8 @@ impl Stage for Loaded {
         let known = known.ok_or_else(|| refused("the app has no such function".to_owned(), None))?;
         let warm = version.warm(known);
         warm.map_err(|failure| refused(format!("it does not start: {}, {}", failure.class, failure.reason), None))?;
-        Ok(Staged { grants: version.grants(), state_format: version.state_format().to_owned() })
+        let source = version.source().map(str::to_owned);
+        Ok(Staged { grants: version.grants(), state_format: version.state_format().to_owned(), source })
     }
 
     fn own_grants(&self, function: &str) -> BTreeSet<String> {

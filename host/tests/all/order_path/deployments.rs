@@ -261,6 +261,13 @@ fn what_is_refused_says_why_and_changes_nothing() {
 
     hint: it imports wasi:clocks/monotonic-clock, wasi:clocks/wall-clock, wasi:logging/logging, wasi:random/insecure-seed, wasi:random/random, and the active version does not; allow that if it is meant to (--allow-wider)
     "#);
+    // No component of another function: it would load, and reject all that it is given.
+    let shipper = fulfilment().join("build/shipper.wasm");
+    insta::assert_snapshot!(good(&["deploy", "inventory", shipper.to_str().unwrap()]), @r#"
+    error: the component is one of another function
+
+    hint: it calls itself /fulfilment/shipper, and the active version of `inventory` /fulfilment/inventory; deploy it to its own function, or allow it if it was given another name (--allow-wider)
+    "#);
     insta::assert_snapshot!(good(&["rollback", "inventory"]), @r#"
     error: no version of `inventory` was deployed
 
