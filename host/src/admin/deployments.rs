@@ -37,7 +37,7 @@ pub use self::shadow::{ExampleView, Known, ShadowView, Took};
 use self::wire::digest_of;
 pub use self::wire::{Changed, Rollback, VersionView, View, content_digest};
 use super::status::Status;
-use crate::app::fault::{listed, nearest};
+use crate::app::fault::instead_of;
 use crate::broker::Error;
 use crate::deploy::Deploy;
 use crate::deploy::book::{Book, Candidate, Change, Deployed, Deployment, Module, Refusal};
@@ -157,10 +157,7 @@ impl Deployments {
             return Ok(());
         }
         let own: Vec<&str> = self.functions.iter().map(String::as_str).collect();
-        let detail = match nearest(function, own.iter().copied()) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => format!("it has {}", listed(&own)),
-        };
+        let detail = instead_of(function, &own);
         Err(Problem::new(StatusCode::NOT_FOUND, "the app has no such function").detail(detail))
     }
 

@@ -36,7 +36,7 @@ use tokio::time::timeout;
 use self::page::{Page, Wanted};
 use super::status::Status;
 use crate::app::App;
-use crate::app::fault::{Faults, listed, nearest};
+use crate::app::fault::{Faults, instead_of};
 use crate::broker::{Broker, Error, PublishError, Publisher, Stored};
 use crate::event::{Event, Record};
 use crate::form::read::Document;
@@ -104,11 +104,7 @@ impl Events {
     fn access(&self, topic: &str) -> Result<Access, Problem> {
         self.topics.get(topic).copied().ok_or_else(|| {
             let own: Vec<&str> = self.topics.keys().map(String::as_str).collect();
-            let detail = match nearest(topic, own.iter().copied()) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!("it has {}", listed(&own)),
-            };
-            Problem::new(StatusCode::NOT_FOUND, "the app has no such topic").detail(detail)
+            Problem::new(StatusCode::NOT_FOUND, "the app has no such topic").detail(instead_of(topic, &own))
         })
     }
 

@@ -194,6 +194,14 @@ pub fn undeclared(message: String, name: &str, known: &[&str], nothing: &str) ->
     }
 }
 
+/// What is said of a name that an app does not have: the nearest that it has, or all of them.
+pub fn instead_of(name: &str, known: &[&str]) -> String {
+    match nearest(name, known.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("it has {}", listed(known)),
+    }
+}
+
 /// Names in backquotes, with commas.
 pub fn listed(names: &[&str]) -> String {
     names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")

@@ -326,3 +326,63 @@ fn operators_are_not_served_to_other_machines_without_a_token() {
     hint: openssl rand -hex 32 > admin.token, then --admin-token-file admin.token (or FNHOST_ADMIN_TOKEN); or serve this machine only: --admin 127.0.0.1:0
     "#);
 }
+
+/// A component of 25 KB for which the compiler wants gigabytes: each of many variables is another one in each of many loops, one within
+/// the other.
+fn costly() -> Vec<u8> {
+    const LOOPS: usize = 900;
+    const VARIABLES: u32 = 2000;
+    let number = |mut number: u32| {
+        let mut bytes = Vec::new();
+        while number > 0x7f {
+            bytes.push((number & 0x7f) as u8 | 0x80);
+            number >>= 7;
+        }
+        bytes.push(number as u8);
+        bytes
+    };
+    let section = |id: u8, content: &[u8]| [&[id], number(content.len() as u32).as_slice(), content].concat();
+    let mut body = [&[1], number(VARIABLES).as_slice(), &[0x7e]].concat();
+    body.extend([0x03, 0x40].repeat(LOOPS));
+    for variable in 0..VARIABLES {
+        // variable = variable + 1
+        let variable = number(variable);
+        body.extend([&[0x20], variable.as_slice(), &[0x42, 0x01, 0x7c, 0x21], &variable].concat());
+    }
+    // Again, unless the first one is 0.
+    body.extend([0x20, 0x00, 0xa7, 0x0d, 0x00, 0x0b].repeat(LOOPS));
+    body.extend([0x20, 0x00, 0x0b]);
+    let code = [&[1], number(body.len() as u32).as_slice(), &body].concat();
+    let types = section(1, &[1, 0x60, 0, 1, 0x7e]);
+    let module = [b"\0asm\x01\0\0\0".as_slice(), &types, &section(3, &[1, 0]), &section(10, &code)].concat();
+    [b"\0asm\x0d\0\x01\0".as_slice(), &section(1, &module)].concat()
+}
+
+#[test]
+fn a_component_that_costs_the_compiler_too_much_is_refused_and_the_host_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let broker = folder.path().join("broker.redb");
+    let broker = ["--embedded", broker.to_str().unwrap()];
+    let host = Host::start_over(&fulfilment(), &broker, "127.0.0.1:0", &["--apply-topics"]).ready();
+    let file = folder.path().join("costly.wasm");
+    std::fs::write(&file, costly()).unwrap();
+    let before = active(&host);
+    let mut deploying = Command::new(FNHOST);
+    deploying.args(["deploy", "inventory", file.to_str().unwrap(), "--admin", &host.admin]);
+    let deploying = deploying.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // It is the child that has to do with it.
+    assert_eq!(confirmed_by(&host), before);
+    // It gives up by itself, after as long as a host may take.
+    let refused = deploying.wait_with_output().unwrap();
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(1), "{said}");
+    let is_known = ["more than 2048 MiB of memory", "longer than 60s"].iter().any(|limit| said.contains(limit));
+    assert!(said.contains("error: the component cannot be deployed: compiling ") && is_known, "{said}");
+    assert_eq!((confirmed_by(&host), active(&host)), (before.clone(), before));
+    let resident: u64 = {
+        let metrics = host.admin("/metrics").1;
+        let line = metrics.lines().find_map(|line| line.strip_prefix("process_resident_memory_bytes ")).unwrap();
+        line.parse().unwrap()
+    };
+    assert!(resident < 512 << 20, "the host has {resident} bytes");
+}

@@ -313,7 +313,7 @@ fn help_of_deploy() {
               Run the function's scenarios through it first: the app's folder, or the function's
 
           --allow-wider
-              Take it although it reaches more than the active version
+              Take it although it reaches more than the active version, or calls itself something else
 
           --shadow
               Run it beside the active version, which stays: what it does goes nowhere, and `fnhost
