@@ -1,5 +1,7 @@
 //! What is to be measured, from the command line.
 
+const PARTS: [&str; 7] = ["throughput", "costs", "latency", "seeing", "start", "swaps", "embedded"];
+
 /// Parts and numbers.
 pub(crate) struct Asked {
     parts: Vec<String>,
@@ -13,6 +15,10 @@ pub(crate) struct Asked {
     pub(crate) seconds: usize,
     /// How often a host is started.
     pub(crate) starts: usize,
+    /// How often a version takes the place of another.
+    pub(crate) swaps: usize,
+    /// How often a host is killed meanwhile.
+    pub(crate) kills: usize,
 }
 
 impl Asked {
@@ -21,15 +27,22 @@ impl Asked {
     /// # Panics
     /// When an argument is none of those in the head of `main.rs`.
     pub(crate) fn from_arguments() -> Option<Self> {
-        let mut asked = Self { parts: vec![], orders: 40_000, rounds: 3, rate: 200, seconds: 60, starts: 10 };
+        let mut asked = Self {
+            parts: vec![],
+            orders: 40_000,
+            rounds: 3,
+            rate: 200,
+            seconds: 60,
+            starts: 10,
+            swaps: 1000,
+            kills: 10,
+        };
         let mut is_bench = false;
         for argument in std::env::args().skip(1) {
             match argument.split_once('=') {
                 Some((key, value)) => *asked.number(key) = value.parse().unwrap(),
                 None if argument == "--bench" => is_bench = true,
-                None if ["throughput", "costs", "latency", "seeing", "start", "embedded"]
-                    .contains(&argument.as_str()) =>
-                {
+                None if PARTS.contains(&argument.as_str()) => {
                     asked.parts.push(argument);
                 }
                 None => panic!("`{argument}` is no part: see the head of benches/order_path/main.rs"),
@@ -60,6 +73,8 @@ impl Asked {
             "rate" => &mut self.rate,
             "seconds" => &mut self.seconds,
             "starts" => &mut self.starts,
+            "swaps" => &mut self.swaps,
+            "kills" => &mut self.kills,
             _ => panic!("`{key}` is no key: see the head of benches/order_path/main.rs"),
         }
     }

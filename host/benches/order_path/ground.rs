@@ -12,7 +12,9 @@ use fnhost::app::App;
 use fnhost::broker::embedded::{Embedded, Options};
 use fnhost::broker::kafka::Kafka;
 use fnhost::broker::{Broker, Replayed, TopicChange};
+use fnhost::deploy;
 use fnhost::event::{Event, Header, Partition, Record};
+use fnhost::schedule;
 use tempfile::TempDir;
 
 use crate::app::Stage;
@@ -59,10 +61,11 @@ impl<'a> Ground<'a> {
             .topics
             .iter()
             .map(|(name, spec)| create(name, spec.partitions, "max.message.bytes", spec.message_bytes_max.to_string()));
-        let changelogs = changelogs
-            .iter()
-            .map(|(name, input)| create(name, app.topics[input].partitions, "cleanup.policy", "compact".to_owned()));
-        for create in topics.chain(changelogs) {
+        let compacted = |name: &str, partitions: i32| create(name, partitions, "cleanup.policy", "compact".to_owned());
+        let changelogs = changelogs.iter().map(|(name, input)| compacted(name, app.topics[input].partitions));
+        let deployments = compacted(&app.deployments_topic(), deploy::record::PARTITIONS);
+        let schedules = app.schedules_topic().map(|name| compacted(&name, schedule::record::PARTITIONS));
+        for create in topics.chain(changelogs).chain([deployments]).chain(schedules) {
             eventually("a topic is created", || broker.apply(std::slice::from_ref(&create)).ok());
         }
         if on == On::Kafka {

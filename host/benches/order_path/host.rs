@@ -21,8 +21,9 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    /// Starts a host on free ports for the application under this name, with what it compiled kept in `cache`.
-    pub(crate) fn start(stage: &Stage, ground: &Ground<'_>, name: &str, cache: &Path) -> Self {
+    /// Starts a host on free ports for the application under this name, with what it compiled kept in `cache`; `more` are
+    /// further arguments.
+    pub(crate) fn start(stage: &Stage, ground: &Ground<'_>, name: &str, cache: &Path, more: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let app = stage.copy(name, folder.path());
         let log = folder.path().join("log");
@@ -34,6 +35,7 @@ impl Host {
             .args(ground.option())
             .args(["--http", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--cache"])
             .arg(cache)
+            .args(more)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(stderr)
@@ -58,8 +60,17 @@ impl Host {
     }
 
     fn address(&self, of: &str) -> String {
-        let banner = self.said("fnhost app=");
-        banner.split_once(of).unwrap().1.split_whitespace().next().unwrap().to_owned()
+        address_in(&self.said("fnhost app="), of)
+    }
+
+    /// What its admin listener is asked with by whoever does not hold the host.
+    pub(crate) fn asker(&self) -> Asker {
+        Asker { log: self.log.clone() }
+    }
+
+    /// Ends it as `kill -9` does.
+    pub(crate) fn kill(self) {
+        drop(self);
     }
 
     /// Asks it to end, and waits until it has.
@@ -84,6 +95,37 @@ impl Host {
     fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
+}
+
+/// Asks the admin listener of a host, which may not run yet, or no more.
+#[derive(Clone)]
+pub(crate) struct Asker {
+    log: PathBuf,
+}
+
+impl Asker {
+    /// `host:port` of the admin listener, once it has one.
+    pub(crate) fn admin(&self) -> Option<String> {
+        let log = fs::read_to_string(&self.log).ok()?;
+        // A line that is not written to its end may lack a part of the address.
+        let banner = log.split_inclusive('\n').find(|line| line.contains("fnhost app=") && line.ends_with('\n'))?;
+        Some(address_in(banner, "admin="))
+    }
+
+    /// Why the host is not ready, or nothing when it is.
+    pub(crate) fn unready(&self) -> Option<String> {
+        let Some(admin) = self.admin() else { return Some("it says nothing".to_owned()) };
+        let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+        match agent.get(format!("http://{admin}/readyz")).call() {
+            Ok(answer) if answer.status() == 200 => None,
+            Ok(mut answer) => Some(answer.body_mut().read_to_string().unwrap_or_default()),
+            Err(error) => Some(format!("{error}\n{}", fs::read_to_string(&self.log).unwrap_or_default())),
+        }
+    }
+}
+
+fn address_in(banner: &str, of: &str) -> String {
+    banner.split_once(of).unwrap().1.split_whitespace().next().unwrap().to_owned()
 }
 
 impl Drop for Host {

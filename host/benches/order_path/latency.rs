@@ -13,7 +13,7 @@ use crate::ground::{Ground, On};
 use crate::host::{Host, listening};
 use crate::kafka::unique;
 use crate::measure::{Moment, quantile};
-use crate::orders::{id, order, tells_of_shipping};
+use crate::orders::{id, is_good, order, tells_of_shipping};
 use crate::seen::{Seen, by_asking, on_kafka};
 
 /// What does not count: connections, caches and the broker's compiler.
@@ -30,7 +30,7 @@ pub(crate) fn latency(stage: &Stage, on: On, asked: &Asked) {
     let (app, _) = stage.app(&name);
     let ground = Ground::lay_out(stage, on, &app);
     let cache = tempfile::tempdir().unwrap();
-    let host = Host::start(stage, &ground, &name, cache.path());
+    let host = Host::start(stage, &ground, &name, cache.path(), &[]);
     let http = host.http();
     listening(&http);
 
@@ -98,11 +98,6 @@ fn post(http: &str, client: usize, total: usize, due: impl Fn(usize) -> Instant)
         taken.push((number, Instant::now()));
     }
     taken
-}
-
-/// Whether an order can be filled.
-fn is_good(number: usize) -> bool {
-    !number.is_multiple_of(1000)
 }
 
 /// What a host that has ended left behind.

@@ -7,9 +7,10 @@
 //! | `latency` | orders posted at a steady rate to a `fnhost run` process, timed until they are shipped; on both brokers |
 //! | `seeing` | `throughput` with a candidate beside inventory, and with spans of one order in a hundred, beside a plain run |
 //! | `start` | a process, from its start to its first event, beside a bare consumer that joins |
+//! | `swaps` | versions of a function swapped under full load while hosts are killed, and how long no order is confirmed meanwhile |
 //! | `embedded` | of `throughput` and `latency` what is on the embedded broker; wants no Kafka |
 //!
-//! Without a part: all but the last. Figures and what they depend on are in `host/benches/README.md`.
+//! Without a part: all but the last two. Figures and what they depend on are in `host/benches/README.md`.
 //!
 //! | key | default | |
 //! |---|---|---|
@@ -18,6 +19,8 @@
 //! | `rate` | 200 | orders a second, `latency` |
 //! | `seconds` | 60 | of `latency`, after 10 s that do not count |
 //! | `starts` | 10 | of `start` |
+//! | `swaps` | 1000 | of `swaps` |
+//! | `kills` | 10 | of a host, spread over `swaps` |
 //!
 //! Kafka is the tests': `FNHOST_TEST_BROKERS`, or one that is started. Only of one that is started is the CPU time told.
 
@@ -43,6 +46,7 @@ mod replay;
 mod seeing;
 mod seen;
 mod start;
+mod swaps;
 mod throughput;
 mod worker;
 
@@ -70,6 +74,9 @@ fn main() {
     }
     if asked.wants("start") {
         start::start(&stage, &asked);
+    }
+    if asked.names("swaps") {
+        swaps::swaps(&stage, &asked);
     }
     if asked.names("embedded") {
         throughput::embedded(&stage, &asked);

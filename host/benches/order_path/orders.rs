@@ -45,22 +45,51 @@ impl Backlog {
 
     /// Writes it to `order-received`.
     pub(crate) fn write(self, kafka: &Kafka) {
-        let producer: ThreadedProducer<DefaultProducerContext> =
+        let writer = Writer::new(kafka);
+        for (number, (key, value)) in self.events_of_orders().enumerate() {
+            writer.send(&key, &value, self.sampled_of.is_some_and(|of| number.is_multiple_of(of)));
+        }
+        writer.flush();
+    }
+}
+
+/// Writes to `order-received`.
+pub(crate) struct Writer {
+    producer: ThreadedProducer<DefaultProducerContext>,
+    headers: OwnedHeaders,
+    /// The same, of an event in a trace that is recorded.
+    parent: OwnedHeaders,
+}
+
+impl Writer {
+    pub(crate) fn new(kafka: &Kafka) -> Self {
+        let producer =
             kafka.client().set("enable.idempotence", "true").set("partitioner", "murmur2_random").create().unwrap();
         let headers = OwnedHeaders::new()
             .insert(Header { key: "content-type", value: Some("application/cloudevents+json; charset=UTF-8") });
         let parent = headers.clone().insert(Header { key: "traceparent", value: Some(PARENT) });
-        for (number, (key, value)) in self.events_of_orders().enumerate() {
-            let is_sampled = self.sampled_of.is_some_and(|of| number.is_multiple_of(of));
-            let headers = if is_sampled { parent.clone() } else { headers.clone() };
-            let mut record = BaseRecord::to("order-received").key(&key).payload(&value).headers(headers);
-            while let Err((error, back)) = producer.send(record) {
-                assert!(matches!(error, KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull)), "{error}");
-                record = back;
-                producer.flush(PATIENCE).unwrap();
-            }
+        Self { producer, headers, parent }
+    }
+
+    /// Writes the order with this number of a backlog, so many times.
+    pub(crate) fn write(&self, number: usize, times: usize) {
+        let (key, value) = (id("backlog", number), event(number));
+        (0..times).for_each(|_| self.send(&key, &value, false));
+    }
+
+    /// Waits until the broker has all of it.
+    pub(crate) fn flush(&self) {
+        self.producer.flush(PATIENCE).unwrap();
+    }
+
+    fn send(&self, key: &str, value: &str, is_sampled: bool) {
+        let headers = if is_sampled { &self.parent } else { &self.headers };
+        let mut record = BaseRecord::to("order-received").key(key).payload(value).headers(headers.clone());
+        while let Err((error, back)) = self.producer.send(record) {
+            assert!(matches!(error, KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull)), "{error}");
+            record = back;
+            self.flush();
         }
-        producer.flush(PATIENCE).unwrap();
     }
 }
 
@@ -78,6 +107,11 @@ pub(crate) fn order(id: &str, number: usize) -> String {
         1 + number % 9,
         1 + number % 2000,
     )
+}
+
+/// Whether an order can be filled.
+pub(crate) fn is_good(number: usize) -> bool {
+    !number.is_multiple_of(1000)
 }
 
 /// Whether a notification says that an order is shipped.

@@ -7,8 +7,8 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use crate::kafka::Kafka;
 
-/// Reads what is committed to `topic`, from its beginning, and has asked the broker for it when this returns.
-pub(crate) fn reader(kafka: &Kafka, topic: &str) -> BaseConsumer {
+/// Reads what is committed to `topics`, from their beginnings, and has asked the broker for it when this returns.
+pub(crate) fn reader(kafka: &Kafka, topics: &[&str]) -> BaseConsumer {
     let consumer: BaseConsumer = kafka
         .client()
         .set("group.id", "bench.reader")
@@ -17,11 +17,11 @@ pub(crate) fn reader(kafka: &Kafka, topic: &str) -> BaseConsumer {
         .create()
         .unwrap();
     let mut assignment = TopicPartitionList::new();
-    for partition in kafka.partitions(topic) {
-        assignment.add_partition_offset(topic, partition.number, Offset::Beginning).unwrap();
+    for partition in topics.iter().flat_map(|topic| kafka.partitions(topic)) {
+        assignment.add_partition_offset(&partition.topic, partition.number, Offset::Beginning).unwrap();
     }
     consumer.assign(&assignment).unwrap();
     let early = consumer.poll(Duration::from_millis(500));
-    assert!(early.is_none(), "there is something on {topic} already: {early:?}");
+    assert!(early.is_none(), "there is something on {topics:?} already: {early:?}");
     consumer
 }

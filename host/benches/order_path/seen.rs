@@ -86,7 +86,7 @@ fn look(mut watch: Watch, stop: &AtomicBool, wanted: &AtomicUsize) -> Sight {
 
 /// Reads what is committed on Kafka from now on.
 pub(crate) fn on_kafka(kafka: &Kafka) -> Watch {
-    let consumer: BaseConsumer = reader(kafka, "notification");
+    let consumer: BaseConsumer = reader(kafka, &["notification"]);
     Box::new(move || {
         let Some(message) = consumer.poll(Duration::from_millis(50)) else { return vec![] };
         let message = message.unwrap();

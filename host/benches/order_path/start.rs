@@ -44,8 +44,8 @@ fn host(stage: &Stage, cache: &Path) -> Duration {
     let ground = Ground::lay_out(stage, On::Kafka, &app);
     // Order 0 is one that is rejected, and comes twice.
     ground.write(Backlog { orders: 2, sampled_of: None });
-    let consumer = reader(stage.kafka(), "order-confirmed");
-    let host = Host::start(stage, &ground, &name, cache);
+    let consumer = reader(stage.kafka(), &["order-confirmed"]);
+    let host = Host::start(stage, &ground, &name, cache, &[]);
     first_event(&consumer);
     let took = host.started.elapsed();
     host.terminate();

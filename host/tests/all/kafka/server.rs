@@ -98,6 +98,14 @@ impl OwnBroker {
         self.end(b"keep\n");
     }
 
+    /// Sends Java a signal, such as `STOP`. One that stands still ends with this all the same.
+    pub(crate) fn signal(&self, name: &str) {
+        say(&format!("SIG{name} to {}", self.kafka.brokers));
+        let pid = fs::read_to_string(self.folder.join("pid")).unwrap();
+        let sent = Command::new("kill").args([&format!("-{name}"), pid.trim()]).status().unwrap();
+        assert!(sent.success(), "there is no broker to signal");
+    }
+
     /// Starts it again, on the same ports with the same data, and returns when every partition has a leader.
     ///
     /// # Panics

@@ -1,17 +1,24 @@
-//! The broker is away: at the start, in the middle, and when the host is to end.
+//! The broker is away: at the start, in the middle, and when the host is to end. Or it is there and stands still.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::ScopedJoinHandle;
 use std::time::{Duration, Instant};
 
+use fnhost::event::Digest;
+use serde_json::Value;
+
 use super::hosts::{Host, agent};
-use super::orders::{order, place, post};
+use super::kills::{each_order_had_its_effect_once, is_bad, nothing_is_left};
+use super::orders::{bad_order, order, place, post};
+use super::swaps::{deploy, try_deploy, version};
 use super::world::{World, pause};
-use crate::kafka::{PATIENCE, eventually, say};
+use crate::kafka::{Isolation, PATIENCE, eventually, say};
 
 /// How long the broker is away in the middle.
 const OUTAGE: Duration = Duration::from_secs(30);
+/// How long the broker stands still: longer than a transaction and a session, and than any one request may take.
+const STANDSTILL: Duration = Duration::from_secs(23);
 const CLIENTS: usize = 4;
 
 /// Waits until the host says of itself that it is not ready, and gives what it says.
@@ -68,7 +75,7 @@ fn orders_taken_before_during_and_after_an_outage_are_each_shipped_once_by_the_s
     let (address, posting) = (&host.http, &posting);
     let taken: Vec<String> = std::thread::scope(|scope| {
         let clients: Vec<_> =
-            (0..CLIENTS).map(|client| scope.spawn(move || trickle(address, client, posting))).collect();
+            (0..CLIENTS).map(|client| scope.spawn(move || trickle(address, client, posting, order))).collect();
         pause(Duration::from_secs(3));
         world.kill_broker();
         let began = Instant::now();
@@ -93,8 +100,83 @@ fn orders_taken_before_during_and_after_an_outage_are_each_shipped_once_by_the_s
     assert_eq!(code, 0, "the host did not last, or did not drain:\n{log}");
 }
 
+#[test]
+fn hosts_come_back_from_a_kafka_that_stood_still_under_load_and_deploys_and_each_order_has_its_effect_once() {
+    let Some(world) = World::new() else { return };
+    let start = |instance| Host::start(&world, &["--instance", instance]).ready();
+    let hosts = [Some(start("a")), Some(start("b"))];
+    let each = || hosts.iter().flatten();
+    let (posting, deploying) = (AtomicBool::new(true), AtomicBool::new(true));
+    let (posting, deploying) = (&posting, &deploying);
+    let mixed = |number| if is_bad(number) { bad_order(number) } else { order(number) };
+    let placed: Vec<(usize, String)> = std::thread::scope(|scope| {
+        let clients: Vec<_> = each()
+            .cycle()
+            .take(CLIENTS)
+            .enumerate()
+            .map(|(client, host)| scope.spawn(move || trickle(&host.http, client, posting, mixed)))
+            .collect();
+        let deployer = {
+            let hosts = &hosts;
+            scope.spawn(move || {
+                let attempts = (0..).take_while(|_| deploying.load(Ordering::Relaxed));
+                let is_made = |n: &usize| {
+                    pause(Duration::from_millis(100));
+                    try_deploy(hosts, &version(n % 8), *n).is_some()
+                };
+                attempts.filter(is_made).count()
+            })
+        };
+        pause(Duration::from_secs(5));
+        world.signal_broker("STOP");
+        pause(STANDSTILL);
+        for host in each() {
+            assert_eq!(host.admin("/livez").0, 200, "a restart would not get Kafka going:\n{}", host.log());
+        }
+        world.signal_broker("CONT");
+        deploying.store(false, Ordering::Relaxed);
+        say(&format!("Kafka goes on after {STANDSTILL:?}; {} deploys around that", deployer.join().unwrap()));
+        each().for_each(ready_again);
+
+        let wasm = version(8);
+        deploy(&hosts, &wasm, 0);
+        let digest = Digest::of(&wasm).to_string();
+        for host in each() {
+            eventually("every host has what was deployed after it", || {
+                host.admin("/functions").1.contains(&digest).then_some(())
+            });
+        }
+        pause(Duration::from_secs(3));
+        posting.store(false, Ordering::Relaxed);
+        let logs = || each().map(Host::log).collect::<String>();
+        let taken = |client: ScopedJoinHandle<'_, _>| client.join().unwrap_or_else(|_| panic!("{}", logs()));
+        clients.into_iter().map(taken).flat_map(|ids: Vec<String>| ids.into_iter().enumerate()).collect()
+    });
+    say(&format!("{} orders taken around a standstill of {STANDSTILL:?}", placed.len()));
+
+    nothing_is_left(&world);
+    each_order_had_its_effect_once(&|topic| world.kafka().read(&[topic], Isolation::Committed), &placed);
+    for host in hosts.into_iter().flatten() {
+        let (code, log) = host.terminate();
+        assert_eq!(code, 0, "a host did not last, or did not drain:\n{log}");
+    }
+}
+
+/// Waits until a host is ready, for as long as sessions, transactions and connections may take one after the other.
+fn ready_again(host: &Host) {
+    let deadline = Instant::now() + 2 * PATIENCE;
+    loop {
+        let (status, reasons) = host.admin("/readyz");
+        if status == 200 {
+            return;
+        }
+        assert!(Instant::now() < deadline, "a host does not come back: {reasons}\n{}", host.log());
+        pause(Duration::from_millis(100));
+    }
+}
+
 /// Posts one order after the other, each until it is taken, and gives the ids of all.
-fn trickle(host: &str, client: usize, posting: &AtomicBool) -> Vec<String> {
+fn trickle(host: &str, client: usize, posting: &AtomicBool, order: impl Fn(usize) -> Value) -> Vec<String> {
     let agent = agent();
     let mut taken = Vec::new();
     while posting.load(Ordering::Relaxed) {
@@ -104,7 +186,7 @@ fn trickle(host: &str, client: usize, posting: &AtomicBool) -> Vec<String> {
         let id = loop {
             match post(&agent, host, Some(&key), body.as_bytes()) {
                 (202, answer) => {
-                    let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
+                    let answer: Value = serde_json::from_str(&answer).unwrap();
                     break answer["id"].as_str().unwrap().to_owned();
                 }
                 (0 | 503 | 504, answer) => assert!(Instant::now() < deadline, "nobody takes {key}: {answer}"),

@@ -21,7 +21,7 @@ const CLIENTS: usize = 4;
 const PACE: Duration = Duration::from_millis(4);
 
 /// Version `number` of inventory: it does what the others do, and is another one.
-fn version(number: usize) -> Vec<u8> {
+pub(crate) fn version(number: usize) -> Vec<u8> {
     let mut wasm = std::fs::read(fulfilment().join("build/inventory.wasm")).unwrap();
     let content = [b"\x07version".as_slice(), &u32::try_from(number).unwrap().to_be_bytes()].concat();
     wasm.extend([0, u8::try_from(content.len()).unwrap()]);
@@ -30,24 +30,28 @@ fn version(number: usize) -> Vec<u8> {
 }
 
 /// Deploys through whichever host does it, and gives the deployment's number.
-fn deploy(hosts: &[Option<Host>], wasm: &[u8], first: usize) -> u64 {
-    let digest = Digest::of(wasm);
+pub(crate) fn deploy(hosts: &[Option<Host>], wasm: &[u8], first: usize) -> u64 {
     let mut attempt = first;
     eventually("a host deploys", || {
         attempt += 1;
-        let admin = &hosts[attempt % hosts.len()].as_ref()?.admin;
-        let url = format!("http://{admin}/functions/inventory/versions");
-        let request = agent().post(&url).header("content-digest", fnhost::admin::deployments::content_digest(digest));
-        let answer = match request.send(wasm) {
-            Ok(answer) if answer.status() == 200 => Ok(answer),
-            // It may have been made all the same, by a host that was killed before it could say so.
-            _ => agent().get(&url).call(),
-        };
-        let answered: Value = serde_json::from_str(&answer.ok()?.body_mut().read_to_string().ok()?).ok()?;
-        let is_made =
-            answered["versions"][0]["digest"] == digest.to_string() || answered["active"] == digest.to_string();
-        is_made.then(|| answered["number"].as_u64())?
+        try_deploy(hosts, wasm, attempt)
     })
+}
+
+/// Deploys through the host whose turn it is, and gives the deployment's number if it was made.
+pub(crate) fn try_deploy(hosts: &[Option<Host>], wasm: &[u8], attempt: usize) -> Option<u64> {
+    let digest = Digest::of(wasm);
+    let admin = &hosts[attempt % hosts.len()].as_ref()?.admin;
+    let url = format!("http://{admin}/functions/inventory/versions");
+    let request = agent().post(&url).header("content-digest", fnhost::admin::deployments::content_digest(digest));
+    let answer = match request.send(wasm) {
+        Ok(answer) if answer.status() == 200 => Ok(answer),
+        // It may have been made all the same, by a host that was killed before it could say so.
+        _ => agent().get(&url).call(),
+    };
+    let answered: Value = serde_json::from_str(&answer.ok()?.body_mut().read_to_string().ok()?).ok()?;
+    let is_made = answered["versions"][0]["digest"] == digest.to_string() || answered["active"] == digest.to_string();
+    is_made.then(|| answered["number"].as_u64())?
 }
 
 #[test]

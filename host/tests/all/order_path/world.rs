@@ -73,6 +73,11 @@ impl World {
         self.broker.as_mut().unwrap().start_again();
     }
 
+    /// Sends the broker of this test a signal, such as `STOP`.
+    pub(crate) fn signal_broker(&self, name: &str) {
+        self.broker.as_ref().unwrap().signal(name);
+    }
+
     /// How far a group is behind in each topic, by Kafka's own word. A partition that it has no position in counts whole.
     pub(crate) fn lags(&self, group: &str) -> BTreeMap<String, u64> {
         let mut lags: BTreeMap<String, u64> = BTreeMap::new();
