@@ -14,6 +14,8 @@ pub(crate) fn reader(kafka: &Kafka, topics: &[&str]) -> BaseConsumer {
         .set("group.id", "bench.reader")
         .set("enable.auto.commit", "false")
         .set("isolation.level", "read_committed")
+        // As the host's clients: one that forgets its brokers may never come back.
+        .set("metadata.recovery.strategy", "none")
         .create()
         .unwrap();
     let mut assignment = TopicPartitionList::new();
