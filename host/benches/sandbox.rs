@@ -80,7 +80,7 @@ impl Fresh {
 
     fn call(&self) {
         let state = Arc::clone(&self.state);
-        let call = Call { event: &self.event, function: &self.function, seed: [7; 32], state };
+        let call = Call { event: &self.event, function: &self.function, seed: [7; 32], state, stop: None };
         match self.version.handle(call) {
             Outcome::Completed(effects) => assert_eq!((effects.outputs.len(), effects.changes.len()), (1, 1)),
             other => panic!("{other:?}"),

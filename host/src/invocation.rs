@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use crate::app::Function;
 use crate::event::{Change, Digest, Event, Outcome};
@@ -42,6 +43,8 @@ pub struct Call<'a> {
     pub seed: [u8; 32],
     /// The state as earlier events of the batch left it. The handler lets go of it before it returns.
     pub state: Arc<dyn View>,
+    /// Ends the call soon once it is set, as its time limit does; for calls that somebody may stop waiting for.
+    pub stop: Option<Arc<AtomicBool>>,
 }
 
 /// A function's state in one partition, as far as earlier events of the batch went.

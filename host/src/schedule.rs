@@ -37,6 +37,15 @@ const AHEAD: Duration = Duration::from_secs(60);
 /// The beginning of a slot, in milliseconds since the Unix epoch.
 pub type Slot = u64;
 
+/// How far a schedule has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reached {
+    /// The newest slot that has its ticks.
+    pub slot: Slot,
+    /// How long slots were then, in milliseconds, as far as it was written down.
+    pub every_ms: Option<u64>,
+}
+
 /// Tells the time.
 pub type Now = Arc<dyn Fn() -> SystemTime + Send + Sync>;
 
@@ -49,7 +58,7 @@ pub struct Timekeeper {
     metrics: Arc<Metrics>,
     now: Now,
     /// How far each schedule has come, as of `next`.
-    reached: BTreeMap<String, Slot>,
+    reached: BTreeMap<String, Reached>,
     /// The offset of the first mark that was not read.
     next: Offset,
     /// Held from the first tick until another host has it.
@@ -85,10 +94,11 @@ impl Timekeeper {
     /// # Errors
     /// What the broker says; call again. Nothing was written, or all of it: the next call finds out.
     pub fn step(&mut self) -> Result<Duration, Error> {
-        if self.next == 0 {
+        let now = self.now_ms();
+        // Somebody may mend what is ahead.
+        if self.next == 0 || self.reached.values().any(|reached| reached.slot > now + ms(AHEAD)) {
             self.read_on()?;
         }
-        let now = self.now_ms();
         if !self.is_anything_due(now) {
             return Ok(self.wait(now));
         }
@@ -127,7 +137,8 @@ impl Timekeeper {
                 }
             }
             // A new schedule has no slot that is due, and begins with the one after this.
-            let mark = slots.last().copied().unwrap_or_else(|| slot_at(schedule, now));
+            let slot = slots.last().copied().unwrap_or_else(|| slot_at(schedule, now));
+            let mark = Reached { slot, every_ms: Some(ms(schedule.every)) };
             records.push(record::mark(&self.marks, &schedule.name, mark).map_err(bug)?);
             reached.insert(schedule.name.clone(), Some(mark));
         }
@@ -158,12 +169,15 @@ impl Timekeeper {
         let Some(reached) = self.reached.get(&schedule.name).copied() else {
             return Some(Due { schedule, slots: Vec::new() });
         };
-        let (slots, passed_over) = slots(schedule, reached, now);
-        if passed_over > 0 {
+        let (mut slots, passed_over) = slots(schedule, reached.slot, now);
+        if reached.every_ms.is_some_and(|every_ms| every_ms != ms(schedule.every)) {
+            // Slots that there were not then are not made up for.
+            slots.drain(..slots.len().saturating_sub(1));
+        } else if passed_over > 0 {
             tracing::warn!(
                 schedule = schedule.name,
                 slots = passed_over,
-                since = record::text(reached),
+                since = record::text(reached.slot),
                 "slots have no tick: no host ran for so long that only the newest {SLOTS_MAX} are made up for",
             );
         }
@@ -183,7 +197,7 @@ impl Timekeeper {
     /// The next slot without a tick; none for a schedule that has none yet.
     fn next_slot(&self, schedule: &Schedule) -> Option<Slot> {
         let reached = self.reached.get(&schedule.name)?;
-        Some(slot_at(schedule, *reached) + ms(schedule.every))
+        Some(slot_at(schedule, reached.slot) + ms(schedule.every))
     }
 
     /// How long until this host has something to look after.
@@ -197,10 +211,10 @@ impl Timekeeper {
     /// Reads the marks that were written since.
     fn read_on(&mut self) -> Result<(), Error> {
         let mut reached = BTreeMap::new();
-        let read = |from, reached: &mut BTreeMap<String, Option<Slot>>| {
+        let read = |from, reached: &mut BTreeMap<String, Option<Reached>>| {
             read_to_end(self.broker.as_ref(), &self.marks, from, |event| {
                 match record::read(event) {
-                    Ok((schedule, slot)) => drop(reached.insert(schedule, slot)),
+                    Ok((schedule, mark)) => drop(reached.insert(schedule, mark)),
                     // Anybody may write to a topic.
                     Err(error) => {
                         tracing::error!(partition = %self.marks, offset = event.offset, %error, "a mark of a schedule is none");
@@ -222,13 +236,14 @@ impl Timekeeper {
         Ok(())
     }
 
-    fn reach(&mut self, reached: BTreeMap<String, Option<Slot>>) {
+    fn reach(&mut self, reached: BTreeMap<String, Option<Reached>>) {
         let now = self.now_ms();
-        for (schedule, slot) in reached {
-            let Some(slot) = slot else {
+        for (schedule, mark) in reached {
+            let Some(mark) = mark else {
                 self.reached.remove(&schedule);
                 continue;
             };
+            let slot = mark.slot;
             if slot > now + ms(AHEAD) {
                 tracing::error!(
                     schedule,
@@ -239,7 +254,7 @@ impl Timekeeper {
                 );
             }
             self.metrics.reached(&schedule, slot);
-            self.reached.insert(schedule, slot);
+            self.reached.insert(schedule, mark);
         }
     }
 

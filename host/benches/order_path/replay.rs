@@ -34,7 +34,7 @@ impl Replay {
                         continue;
                     }
                     let state: Arc<dyn View> = Arc::new(NoState);
-                    let outcome = native.handle(Call { event: &event, function, seed: [0; 32], state });
+                    let outcome = native.handle(Call { event: &event, function, seed: [0; 32], state, stop: None });
                     if let Outcome::Completed(effects) = outcome {
                         let more = effects.outputs.iter();
                         open.extend(more.map(|o| self::event(&o.topic, o.key.clone(), o.value.clone())));

@@ -6,8 +6,8 @@
 //! | `POST /functions/NAME/versions?note=…&allow-wider=true&dry-run=true` | 200 [`Changed`]: the body is a component, which every host activates between two batches |
 //! | the same with `shadow=true` | 200 [`Changed`]: every host runs it beside the active version, and what it does goes nowhere |
 //! | `GET /functions/NAME/shadow` | [`ShadowView`]: what is known of that candidate |
-//! | `POST /functions/NAME/shadow/promote?note=…` | 200 [`Changed`]: the candidate becomes the active version |
-//! | `DELETE /functions/NAME/shadow` | 200 [`Changed`]: there is no candidate any more |
+//! | `POST /functions/NAME/shadow/promote?version=DIGITS&note=…` | 200 [`Changed`]: that candidate becomes the active version |
+//! | `DELETE /functions/NAME/shadow?version=DIGITS` | 200 [`Changed`]: there is no candidate any more |
 //! | `POST /functions/NAME/rollback` | 200 [`Changed`]: `{"version": DIGITS}`, or `{}` for the version that was active before |
 //! | `DELETE /functions/NAME/versions` | 200 [`Changed`]: forgets what was deployed; the app's own component is active again |
 //!
@@ -195,6 +195,11 @@ impl Deployments {
 
     fn active(&self, function: &str) -> Option<Digest> {
         self.deploy.digests().get(function).copied()
+    }
+
+    /// The layout of the state that a function's active version keeps.
+    fn state_format(&self, function: &str) -> Option<String> {
+        self.deploy.active().versions.get(function).map(|version| version.state_format().to_owned())
     }
 
     /// Writes a change, and has this host follow it at once.
@@ -394,7 +399,7 @@ async fn rollback(
     };
     let name = function.clone();
     let work = move |deployments: &Deployments| {
-        let was = deployments.deploy.active().versions.get(&function).map(|version| version.state_format().to_owned());
+        let was = deployments.state_format(&function);
         let mut format = None;
         let changed = deployments.write(&function, |book, _| {
             let change = book.rollback(&function, version.as_deref())?;

@@ -112,9 +112,10 @@ impl Client {
         self.answer(self.shown(request).call())
     }
 
-    /// Deletes what is at a path.
-    pub(super) fn delete(&self, path: &str) -> Result<Answer, Failure> {
-        self.answer(self.shown(self.agent.delete(self.url(path))).call())
+    /// Deletes what is at a path, as these parameters say.
+    pub(super) fn delete(&self, path: &str, parameters: &[(&str, &str)]) -> Result<Answer, Failure> {
+        let request = self.agent.delete(self.url(path)).query_pairs(parameters.iter().copied());
+        self.answer(self.shown(request).call())
     }
 
     /// Posts bytes to a path, with these parameters and headers.

@@ -149,7 +149,7 @@ pub(super) fn rollback(args: &RollbackArgs, out: &mut dyn Write) -> Result<(), F
 /// Forgets.
 pub(super) fn remove(args: &RemoveArgs, out: &mut dyn Write) -> Result<(), Failure> {
     let changed: Changed =
-        Client::new(&args.admin)?.delete(&format!("/functions/{}/versions", args.function))?.good()?;
+        Client::new(&args.admin)?.delete(&format!("/functions/{}/versions", args.function), &[])?.good()?;
     print(&changed, args.format, out)
 }
 
@@ -188,6 +188,7 @@ fn told(changed: &Changed) -> String {
         Some(shadow) if active.is_none() || active == was => {
             format!("{function} {}, and {} beside it", named(active.or(*was)), shadow.short())
         }
+        None if was == active => format!("{function} {}, and nothing beside it", named(*active)),
         _ => format!("{function} {} -> {}", named(*was), named(*active)),
     };
     text.push_str(&match number {

@@ -17,12 +17,12 @@ pub(super) struct ShadowArgs {
     /// The function
     #[arg(value_name = "FUNCTION", value_parser = deploy::name)]
     function: String,
-    /// Have every host handle its next batch with the candidate
-    #[arg(long, conflicts_with = "discard")]
-    promote: bool,
-    /// Take the candidate away
-    #[arg(long)]
-    discard: bool,
+    /// Have every host handle its next batch with this candidate, by the first digits of its digest
+    #[arg(long, value_name = "DIGEST", conflicts_with = "discard")]
+    promote: Option<String>,
+    /// Take this candidate away
+    #[arg(long, value_name = "DIGEST")]
+    discard: Option<String>,
     /// What is to be said of it as the active version; what was said of the candidate when left out
     #[arg(long, value_name = "TEXT", requires = "promote")]
     note: Option<String>,
@@ -37,12 +37,12 @@ pub(super) struct ShadowArgs {
 pub(super) fn shadow(args: &ShadowArgs, out: &mut dyn Write) -> Result<(), Failure> {
     let client = Client::new(&args.admin)?;
     let path = format!("/functions/{}/shadow", args.function);
-    if args.promote || args.discard {
-        let answer = if args.promote {
-            let note: Vec<(&str, &str)> = args.note.iter().map(|note| ("note", note.as_str())).collect();
-            client.upload(&format!("{path}/promote"), &note, &[], &[])?
-        } else {
-            client.delete(&path)?
+    if let Some(version) = args.promote.as_ref().or(args.discard.as_ref()) {
+        let note = args.note.iter().map(|note| ("note", note.as_str()));
+        let asked: Vec<(&str, &str)> = [("version", version.as_str())].into_iter().chain(note).collect();
+        let answer = match args.promote {
+            Some(_) => client.upload(&format!("{path}/promote"), &asked, &[], &[])?,
+            None => client.delete(&path, &asked)?,
         };
         let changed: Changed = answer.good()?;
         return deploy::print(&changed, args.format, out);
@@ -66,18 +66,16 @@ fn text(view: &ShadowView) -> String {
         text.push_str("it does not run on this host (yet); the host's log says why\n");
         return text;
     };
-    let Known { events, same, passed_over, .. } = known;
+    let Known { events, same, passed_over, cut_short, .. } = known;
+    let why = |count: u64, why: &'static str| if count > 0 { why } else { "" };
     let rows = [
         ("events", events, ""),
         ("  the same", same, ""),
         ("  another verdict", &known.verdict, ""),
         ("  other outputs", &known.outputs, ""),
         ("  other state", &known.state, ""),
-        (
-            "passed over",
-            passed_over,
-            if *passed_over > 0 { "  (it would have held up the active version)" } else { "" },
-        ),
+        ("passed over", passed_over, why(*passed_over, "  (it would have held up the active version)")),
+        ("cut short", cut_short, why(*cut_short, "  (it took longer than the active version could wait)")),
     ];
     text.push('\n');
     for (what, count, why) in rows {
@@ -132,6 +130,7 @@ mod tests {
             outputs: 10,
             state: 0,
             passed_over: 12,
+            cut_short: 3,
             active_took: Took { p50_us: 30.0, p99_us: 55.55, max_us: 1200.0 },
             candidate_took: Took { p50_us: 15.2, p99_us: 28.0, max_us: 900.0 },
             examples: vec![example],
@@ -145,6 +144,7 @@ mod tests {
       other outputs            10
       other state               0
     passed over                12  (it would have held up the active version)
+    cut short                   3  (it took longer than the active version could wait)
 
     TIME                      P50        P99        MAX
     active                30.0 µs    55.5 µs  1200.0 µs

@@ -107,7 +107,10 @@ fn under(given_in: &'static str, base: &str) -> Result<String, Error> {
     if base.query().is_some() {
         return Err(refused(given_in, "it has a query, and a path is added to it", TRACES_ENDPOINT_WHOLE));
     }
-    Ok(format!("{}{TRACES_PATH}", base.to_string().trim_end_matches('/')))
+    let base = base.to_string();
+    let base = base.trim_end_matches('/');
+    // Some name the whole URL here, and nobody means it twice.
+    Ok(format!("{}{TRACES_PATH}", base.strip_suffix(TRACES_PATH).unwrap_or(base)))
 }
 
 const TRACES_ENDPOINT_WHOLE: &str = "leave the query out, or give the whole URL in OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
@@ -129,6 +132,11 @@ fn url(given_in: &'static str, text: &str) -> Result<Uri, Error> {
     if authority.contains('@') {
         let header = "leave them out and give a header: OTEL_EXPORTER_OTLP_HEADERS=authorization=…";
         return Err(refused(given_in, "it holds a user's name or password", header));
+    }
+    // Colons within brackets are of an IPv6 address.
+    let after_host = authority.rsplit_once(']').map_or(authority, |(_, after)| after);
+    if after_host.contains(':') && uri.port_u16().is_none() {
+        return Err(refused(given_in, "its port is none", example()));
     }
     if uri.host().is_none_or(str::is_empty) {
         return Err(refused(given_in, "it names no host", example()));
@@ -199,6 +207,8 @@ mod tests {
         assert_eq!(given(Some("http://option:3/a"), None, &[traces, all]), to("http://option:3/a/v1/traces", 1.0));
         assert_eq!(given(None, None, &[traces, all]), to("http://traces:1/as/it/is", 1.0));
         assert_eq!(given(Some(" "), None, &[all]), to("http://all:2/v1/traces", 1.0));
+        assert_eq!(given(Some("http://whole:4/v1/traces/"), None, &[]), to("http://whole:4/v1/traces", 1.0));
+        assert!(given(Some("http://localhost:99999"), None, &[]).is_err());
         let disabled = ("OTEL_SDK_DISABLED", "True");
         assert_eq!(given(Some("http://option:3"), None, &[traces, all, disabled]), Ok(None));
         for none in [&[][..], &[("OTEL_EXPORTER_OTLP_ENDPOINT", "")], &[("OTEL_TRACES_SAMPLER", "always_on")]] {

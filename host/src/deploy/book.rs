@@ -111,6 +111,16 @@ pub enum Refusal {
     /// There is no candidate.
     #[error("`{0}` has no candidate beside its active version")]
     NoShadow(String),
+    /// The candidate is another one.
+    #[error("the candidate of `{function}` is {}, and not {digest}", candidate.short())]
+    OtherShadow {
+        /// The function.
+        function: String,
+        /// What was asked for.
+        digest: String,
+        /// What there is.
+        candidate: Digest,
+    },
     /// It is none of those that are kept.
     #[error("`{function}` has no version {digest}")]
     UnknownVersion {
@@ -234,12 +244,27 @@ impl Book {
         shadow.ok_or_else(|| Refusal::NoShadow(function.to_owned()))
     }
 
-    /// Takes the candidate away.
+    /// The same, if its digest begins with `digits`: somebody may have put another one in its place.
     ///
     /// # Errors
-    /// [`Refusal::NoShadow`].
-    pub fn discard(&self, function: &str) -> Result<Change, Refusal> {
-        self.shadow_of(function)?;
+    /// [`Refusal::NoShadow`], [`Refusal::OtherShadow`].
+    pub fn shadow_named(&self, function: &str, digits: &str) -> Result<&Deployed, Refusal> {
+        let shadow = self.shadow_of(function)?;
+        let digits = digits.strip_prefix("sha256:").unwrap_or(digits).to_ascii_lowercase();
+        match !digits.is_empty() && shadow.digest.hex().starts_with(&digits) {
+            true => Ok(shadow),
+            false => {
+                Err(Refusal::OtherShadow { function: function.to_owned(), digest: digits, candidate: shadow.digest })
+            }
+        }
+    }
+
+    /// Takes the candidate whose digest begins with `digits` away.
+    ///
+    /// # Errors
+    /// [`Refusal::NoShadow`], [`Refusal::OtherShadow`].
+    pub fn discard(&self, function: &str, digits: &str) -> Result<Change, Refusal> {
+        self.shadow_named(function, digits)?;
         let known = self.functions.get(function);
         let versions = known.map(|known| known.versions.clone()).unwrap_or_default();
         Ok(self.change_with(function, known.and_then(|known| known.active), versions, None))
@@ -451,9 +476,10 @@ mod tests {
         assert_eq!(change.dropped.len(), 0);
         book.enter(change.deployment);
         assert_eq!(book.shadow_of("f"), Err(Refusal::NoShadow("f".into())));
-        assert_eq!(book.discard("f"), Err(Refusal::NoShadow("f".into())));
+        assert_eq!(book.discard("f", "03"), Err(Refusal::NoShadow("f".into())));
         book.enter(shadowed(&book, 4).unwrap().deployment);
-        let change = book.discard("f").unwrap();
+        assert!(matches!(book.discard("f", "03"), Err(Refusal::OtherShadow { candidate, .. }) if candidate.0[0] == 4));
+        let change = book.discard("f", "0404").unwrap();
         assert_eq!(change.dropped.into_keys().collect::<Vec<_>>(), [Digest([4; 32])]);
         book.enter(change.deployment);
         assert_eq!((active(&book), book.shadow_of("f").is_err()), (Some(3), true));
@@ -512,7 +538,7 @@ mod tests {
                     0 | 1 => book.deploy(function, candidate(byte), module(byte), Some((candidate(0), module(0))), 1),
                     2 => book.rollback(function, None),
                     3 => book.shadow(function, candidate(byte), module(byte), Some(Digest([0; 32])), 1),
-                    4 => book.discard(function),
+                    4 => book.discard(function, &Digest([byte; 32]).hex()),
                     _ => book.fail(function, Digest([byte; 32]), "why"),
                 };
                 let Ok(change) = change else { continue };

@@ -11,7 +11,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::book::{Deployed, Deployment, Number};
-use super::ledger::{Ledger, WriteError};
+use super::ledger::{FetchError, Ledger, WriteError};
 use super::shadow::Shadow;
 use super::trial::{self, Blame};
 use super::{Active, Deploy, Step};
@@ -173,7 +173,7 @@ impl Follower {
         let previous = self.previous(deployment, was.as_ref());
         // It could not read what this one wrote.
         let previous = previous.filter(|previous| previous.state_format() == version.state_format());
-        let shadow = self.shadow(deployment, &version);
+        let shadow = self.shadow(deployment, &version, was.as_ref())?;
         self.deploy.advance(number, function, Step { version, previous, shadow });
         if was.is_none_or(|was| was.digest() != digest) {
             self.witness.activated(function, digest, deployment);
@@ -187,18 +187,25 @@ impl Follower {
     }
 
     /// The candidate that is to be beside `version`. It is no reason to stay behind: where it cannot be run, there is none.
-    fn shadow(&self, deployment: &Deployment, version: &Arc<dyn Handler>) -> Option<Arc<Shadow>> {
-        let (function, wanted) = (&deployment.function, deployment.shadow.as_ref()?);
+    /// `was` is what it was beside until now.
+    fn shadow(
+        &self,
+        deployment: &Deployment,
+        version: &Arc<dyn Handler>,
+        was: Option<&Arc<dyn Handler>>,
+    ) -> Result<Option<Arc<Shadow>>, Cause> {
+        let function = &deployment.function;
+        let Some(wanted) = &deployment.shadow else { return Ok(None) };
         let known = self.deploy.active().shadows.get(function).cloned();
-        let loaded = match known.filter(|known| known.version.digest() == wanted.digest) {
-            // What is known of it stays.
-            Some(known) if known.version.state_format() == version.state_format() => return Some(known),
-            _ => self.load(wanted),
-        };
+        let is_compared_with_it = was.is_some_and(|was| was.digest() == version.digest());
+        if let Some(known) = known.filter(|known| known.version.digest() == wanted.digest && is_compared_with_it) {
+            return Ok(Some(known));
+        }
+        let loaded = self.load(wanted);
         match loaded {
             Ok(candidate) if candidate.state_format() == version.state_format() => {
                 self.witness.shadowed(function, candidate.digest());
-                Shadow::new(candidate).map(Arc::new)
+                Ok(Shadow::new(candidate).map(Arc::new))
             }
             Ok(candidate) => {
                 let (format, active) = (candidate.state_format(), version.state_format());
@@ -208,11 +215,12 @@ impl Follower {
                     active,
                     "the candidate cannot read the active version's state, and is not run"
                 );
-                None
+                Ok(None)
             }
+            Err(cause) if is_away(&cause) => Err(cause),
             Err(error) => {
                 tracing::warn!(function, %error, "the candidate cannot be run here");
-                None
+                Ok(None)
             }
         }
     }
@@ -258,4 +266,9 @@ impl Follower {
             self.deploy.told(&blame);
         }
     }
+}
+
+/// Whether the broker was not there to give the bytes: the next time it may be.
+fn is_away(cause: &Cause) -> bool {
+    matches!(cause.downcast_ref(), Some(FetchError::Broker(Error::Away { .. })))
 }

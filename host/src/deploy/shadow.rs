@@ -77,6 +77,17 @@ pub struct Compared {
     pub candidate_took: Duration,
 }
 
+/// What came of the events of one batch.
+#[derive(Default)]
+pub struct Counts {
+    /// Those that both handled.
+    pub compared: Vec<Compared>,
+    /// How many the candidate was not given.
+    pub passed_over: u64,
+    /// How many it was stopped in the middle of.
+    pub cut_short: u64,
+}
+
 /// What is known of a candidate on this host.
 #[derive(Clone)]
 pub struct Tally {
@@ -86,6 +97,8 @@ pub struct Tally {
     pub differ: [u64; Difference::ALL.len()],
     /// Events that the candidate was not given: it would have held up the active version.
     pub passed_over: u64,
+    /// Events that the candidate was stopped in the middle of: it took longer than the active version could wait.
+    pub cut_short: u64,
     /// Some that differ, the oldest first.
     pub examples: Vec<Example>,
     active: Histogram<u64>,
@@ -109,7 +122,8 @@ impl Shadow {
         // Two digits are enough to compare by; the bounds are constants, so an error is no surprise at run time.
         let times = || Histogram::new_with_max(nanos(TIME_MAX), 2).ok();
         let (active, candidate) = (times()?, times()?);
-        let tally = Tally { same: 0, differ: [0; 3], passed_over: 0, examples: Vec::new(), active, candidate };
+        let (differ, examples) = ([0; Difference::ALL.len()], Vec::new());
+        let tally = Tally { same: 0, differ, passed_over: 0, cut_short: 0, examples, active, candidate };
         Some(Self { version, tally: Mutex::new(tally) })
     }
 
@@ -119,9 +133,11 @@ impl Shadow {
     }
 
     /// Takes in what became of the events of one batch.
-    pub fn count(&self, compared: Vec<Compared>, passed_over: u64) {
+    pub fn count(&self, counts: Counts) {
+        let Counts { compared, passed_over, cut_short } = counts;
         let mut tally = lock(&self.tally);
         tally.passed_over += passed_over;
+        tally.cut_short += cut_short;
         for Compared { example, active_took, candidate_took } in compared {
             tally.active.saturating_record(nanos(active_took));
             tally.candidate.saturating_record(nanos(candidate_took));

@@ -32,7 +32,7 @@ impl Guest {
             function: Arc::clone(call.function),
             memory: Memory::up_to(call.function.limits.memory_bytes),
             state: State::over(Arc::clone(&call.state)),
-            spent: Spent::up_to(call.function.limits.time),
+            spent: Spent::up_to(call.function.limits.time, call.stop.clone()),
             time: Time::beginning(call.event.timestamp_ms),
             random: Random::seeded(call.seed),
             log: Log::of(Arc::clone(call.function), call.event),

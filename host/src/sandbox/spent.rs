@@ -4,6 +4,8 @@
 //! to look. A guest cannot wait for anything, so what it spends is what it does. The first look comes after a fraction of
 //! the limit, which most calls never reach: they cost no system call.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
@@ -16,14 +18,16 @@ const FIRST_LOOK: u32 = 8;
 #[derive(Debug)]
 pub(super) struct Spent {
     limit: Duration,
+    /// Set when nobody waits for it any more.
+    stop: Option<Arc<AtomicBool>>,
     /// The thread's clock at the first look.
     first: Option<Duration>,
 }
 
 impl Spent {
-    /// Nothing yet, of at most `limit`.
-    pub(super) fn up_to(limit: Duration) -> Self {
-        Self { limit, first: None }
+    /// Nothing yet, of at most `limit`, or until `stop` is set.
+    pub(super) fn up_to(limit: Duration, stop: Option<Arc<AtomicBool>>) -> Self {
+        Self { limit, stop, first: None }
     }
 
     /// When to look first, by the clock on the wall.
@@ -33,6 +37,9 @@ impl Spent {
 
     /// Looks: may it go on until the next epoch?
     pub(super) fn look(&mut self) -> UpdateDeadline {
+        if self.stop.as_ref().is_some_and(|stop| stop.load(Ordering::Relaxed)) {
+            return UpdateDeadline::Interrupt;
+        }
         let now = thread_time();
         let first = *self.first.get_or_insert(now);
         // Before the first look it spent at most what had gone by then.

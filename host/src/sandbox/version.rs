@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use wasmtime::{Trap, WasmBacktrace};
 
@@ -67,7 +68,7 @@ impl Version {
             value: None,
             headers: Vec::new(),
         };
-        let call = Call { event: &event, function, seed: [0; 32], state: Arc::new(NoState) };
+        let call = Call { event: &event, function, seed: [0; 32], state: Arc::new(NoState), stop: None };
         let (instantiated, guest) = self.run(&call, |_, _| Ok(()));
         instantiated.map_err(|error| failure(&error, function, &guest.memory, &guest.log.finish()))
     }
@@ -80,7 +81,7 @@ impl Version {
     ) -> (wasmtime::Result<T>, Guest) {
         let running = self.sandbox.ticker.enter();
         let mut store = wasmtime::Store::new(&self.sandbox.engine, Guest::of(call));
-        limit(&mut store, &call.function.limits);
+        limit(&mut store, &call.function.limits, call.stop.is_some());
         let done = self.pre.instantiate(&mut store).and_then(|instance| work(&instance, &mut store));
         let guest = store.into_data();
         drop(running);
@@ -112,9 +113,10 @@ impl Handler for Version {
 }
 
 /// Sets every limit there is: what is not set has a default that is far too wide.
-fn limit(store: &mut wasmtime::Store<Guest>, limits: &Limits) {
+fn limit(store: &mut wasmtime::Store<Guest>, limits: &Limits, may_be_stopped: bool) {
     store.limiter(|guest| &mut guest.memory);
-    store.set_epoch_deadline(Ticker::epochs(Spent::first_look(limits.time)));
+    let first_look = if may_be_stopped { Duration::ZERO } else { Spent::first_look(limits.time) };
+    store.set_epoch_deadline(Ticker::epochs(first_look));
     store.epoch_deadline_callback(|mut store| Ok(store.data_mut().spent.look()));
     // What one call copies out of the guest. No more than it has, and so no call of a well-behaved guest is refused;
     // one that returns the same bytes many times over is.

@@ -1,13 +1,14 @@
 //! What schedules write, byte for byte: ticks, which are CloudEvents 1.0 in structured mode, and marks.
 //!
-//! A mark's key is its schedule's name, its value the beginning of the newest slot that has a tick: `{"slot":"2026-11-21T18:05:00.000Z"}`.
+//! A mark's key is its schedule's name, its value the beginning of the newest slot that has a tick, and how long slots are:
+//! `{"slot":"2026-11-21T18:05:00.000Z","everyMs":60000}`.
 
 use std::time::UNIX_EPOCH;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::Slot;
+use super::{Reached, Slot};
 use crate::app::Schedule;
 use crate::event::{Event, Header, Partition, Record};
 use crate::worker::error_event::rfc3339;
@@ -41,8 +42,11 @@ struct Data<'a> {
 }
 
 #[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Mark {
     slot: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    every_ms: Option<u64>,
 }
 
 /// A mark that is none.
@@ -88,12 +92,13 @@ pub fn tick(app: &str, schedule: &Schedule, slot: Slot, partition: i32) -> serde
 ///
 /// # Errors
 /// None that is known.
-pub fn mark(marks: &Partition, schedule: &str, slot: Slot) -> serde_json::Result<Record> {
+pub fn mark(marks: &Partition, schedule: &str, reached: Reached) -> serde_json::Result<Record> {
+    let mark = Mark { slot: text(reached.slot), every_ms: reached.every_ms };
     Ok(Record {
         topic: marks.topic.clone(),
         partition: Some(marks.number),
         key: Some(schedule.as_bytes().to_vec()),
-        value: Some(serde_json::to_vec(&Mark { slot: text(slot) })?),
+        value: Some(serde_json::to_vec(&mark)?),
         headers: Vec::new(),
     })
 }
@@ -102,13 +107,14 @@ pub fn mark(marks: &Partition, schedule: &str, slot: Slot) -> serde_json::Result
 ///
 /// # Errors
 /// [`Unreadable`].
-pub fn read(event: &Event) -> Result<(String, Option<Slot>), Unreadable> {
+pub fn read(event: &Event) -> Result<(String, Option<Reached>), Unreadable> {
     let schedule = String::from_utf8_lossy(event.key.as_deref().unwrap_or_default()).into_owned();
     let Some(value) = &event.value else { return Ok((schedule, None)) };
-    let Mark { slot } = serde_json::from_slice(value)?;
+    let Mark { slot, every_ms } = serde_json::from_slice(value)?;
     let time = humantime::parse_rfc3339(&slot).ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
     let time = time.ok_or(Unreadable::Time(slot))?;
-    Ok((schedule, Some(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))))
+    let slot = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    Ok((schedule, Some(Reached { slot, every_ms })))
 }
 
 /// A slot, for people and in records.

@@ -161,6 +161,11 @@ fn schedules_do_not_wait_for_each_other_and_one_whose_slot_changes_ticks_no_slot
         world.ticks(0).into_iter().filter(|(name, _)| name == "minute").map(|(_, slot)| slot).collect();
     // Slots of 25 s, counted from the epoch.
     assert_eq!(minute, [60, 75]);
+    world.app.schedules[0].every = Duration::from_secs(1);
+    world.at(90);
+    world.host().step().unwrap();
+    let minute = world.ticks(0).into_iter().filter(|(name, _)| name == "minute").map(|(_, slot)| slot);
+    assert_eq!(minute.collect::<Vec<_>>(), [60, 75, 90], "slots that there were not are not made up for");
 }
 
 #[test]
@@ -177,10 +182,13 @@ fn a_mark_that_is_none_changes_nothing_and_one_that_was_taken_back_begins_anew()
     world.at(122);
     world.host().step().unwrap();
     assert_eq!(world.slots(), [60], "no slot is ticked again");
+    // A host that runs meanwhile notices.
+    let mut host = world.host();
+    host.step().unwrap();
     world.write("minute", None);
-    world.host().step().unwrap();
+    host.step().unwrap();
     world.at(182);
-    world.host().step().unwrap();
+    host.step().unwrap();
     assert_eq!(world.slots(), [60, 180]);
 }
 

@@ -159,7 +159,7 @@ impl Handling<'_> {
             self.status.beat();
             let began = self.clock.now();
             let state: Arc<dyn View> = Arc::<Store>::clone(store);
-            let outcome = handler.handle(Call { event, function: &planned.function, seed, state });
+            let outcome = handler.handle(Call { event, function: &planned.function, seed, state, stop: None });
             let took = self.clock.now().saturating_sub(began);
             timed.took(took);
             match decide(checked(self.plan, outcome), attempt, &planned.function.retry) {

@@ -6,9 +6,10 @@
 //! ```
 //!
 //! Each event comes to it with the state that the active version met: what is committed, and over it what the active version changed
-//! for earlier events of the batch. What it publishes, keeps and logs goes nowhere. Its thread steps back behind all others where the
-//! system allows that, and the worker waits for it for a twentieth of its time at most: at full load a candidate misses events, and
-//! the count of those is shown. Of a batch that was not committed nothing is counted: it is handled again.
+//! for earlier events of the batch. What it publishes, keeps and logs goes nowhere. Its thread steps back behind the others where the
+//! system allows that, and the worker waits for it for a twentieth of its time at most. Then it is stopped, in the middle of an
+//! invocation if need be ([`Call::stop`], within some ticks of the sandbox's clock): at full load a candidate misses events, one that is
+//! much slower than the active version is cut short, and the counts of both are shown. Of a batch that was not committed nothing is counted: it is handled again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -23,14 +24,17 @@ use super::verdict::{Next, Verdict, decide};
 use super::{Clock, Stores, Worker};
 use crate::broker::{CommitError, Committed, Transaction};
 use crate::deploy::Active;
-use crate::deploy::shadow::{Compared, Example, Shadow};
-use crate::event::{Event, Partition};
+use crate::deploy::shadow::{Compared, Counts, Example, Shadow};
+use crate::event::{Class, Event, Outcome, Partition};
 use crate::invocation::{Call, View};
 
 mod compare;
 
 /// The share of a worker's time in which it may wait for candidates: one part in this many.
 const SHARE: u32 = 20;
+/// How far a candidate's thread steps back: beside a busy thread it has a quarter of a core.
+#[cfg(target_os = "linux")]
+const NICE: i32 = 5;
 /// The most time to wait that is saved up.
 const SAVED_MAX: Duration = Duration::from_millis(200);
 
@@ -82,8 +86,8 @@ struct Task<'a> {
     kept: &'a Kept,
 }
 
-/// What came of a pass: what was compared, by function, and how many events were not.
-type Found = BTreeMap<usize, (Vec<Compared>, u64)>;
+/// What came of a pass, by function.
+type Found = BTreeMap<usize, Counts>;
 
 impl Worker {
     /// Commits, with candidates at work meanwhile.
@@ -102,25 +106,25 @@ impl Worker {
         let found = match self.allowance.left(clock.now()) {
             _ if pass.works.is_empty() => return self.commit(transaction),
             // Stopped before it begins, it passes all over.
-            None => (self.commit(transaction), pass.run(&AtomicBool::new(true))),
+            None => (self.commit(transaction), pass.run(&Arc::new(AtomicBool::new(true)))),
             Some(_) => self.with_thread(&pass, transaction),
         };
         // What is kept of the batch's stores would be copied when they change.
         drop(pass);
         let (committed, found) = found;
         if committed.is_ok() {
-            for (function, (compared, passed_over)) in found {
+            for (function, counts) in found {
                 let Some(planned) = plan.functions.get(function) else { continue };
                 let Some(shadow) = active.shadows.get(&planned.function.name) else { continue };
-                planned.metrics.shadowed(&compared, passed_over);
-                shadow.count(compared, passed_over);
+                planned.metrics.shadowed(&counts);
+                shadow.count(counts);
             }
         }
         committed
     }
 
     fn with_thread(&mut self, pass: &Pass<'_>, transaction: &Transaction) -> (Result<Committed, CommitError>, Found) {
-        let stop = AtomicBool::new(false);
+        let stop = Arc::new(AtomicBool::new(false));
         let (done, is_done) = mpsc::sync_channel::<()>(1);
         std::thread::scope(|scope| {
             let stop = &stop;
@@ -194,11 +198,11 @@ impl<'a> Pass<'a> {
     }
 
     /// Has the candidates handle event after event until it is to stop.
-    fn run(&self, stop: &AtomicBool) -> Found {
+    fn run(&self, stop: &Arc<AtomicBool>) -> Found {
         let mut found = Found::new();
         let mut changed: BTreeMap<(usize, &Partition), Arc<Changed>> = BTreeMap::new();
         for task in &self.works {
-            let (compared, passed_over) = found.entry(task.function).or_default();
+            let Counts { compared, passed_over, cut_short } = found.entry(task.function).or_default();
             let Some(planned) = self.plan.functions.get(task.function) else { continue };
             if stop.load(Ordering::Relaxed) {
                 *passed_over += 1;
@@ -209,7 +213,10 @@ impl<'a> Pass<'a> {
             let state = changed.entry(place).or_insert_with(|| {
                 Arc::new(Changed { store: store.cloned().unwrap_or_default(), changes: BTreeMap::new() })
             });
-            compared.push(self.compare(task, planned, state));
+            match self.compare(task, planned, state, stop) {
+                Some(one) => compared.push(one),
+                None => *cut_short += 1,
+            }
             if let Verdict::Apply(effects) = &task.kept.verdict {
                 Arc::make_mut(state).changes.extend(effects.changes.iter().cloned());
             }
@@ -217,12 +224,24 @@ impl<'a> Pass<'a> {
         found
     }
 
-    fn compare(&self, task: &Task<'_>, planned: &Planned, state: &Arc<Changed>) -> Compared {
+    /// `None` when the candidate was stopped in the middle of it.
+    fn compare(
+        &self,
+        task: &Task<'_>,
+        planned: &Planned,
+        state: &Arc<Changed>,
+        stop: &Arc<AtomicBool>,
+    ) -> Option<Compared> {
         let Task { event, shadow, kept, .. } = task;
         let began = self.clock.now();
         let state: Arc<dyn View> = Arc::<Changed>::clone(state);
-        let call = Call { event, function: &planned.function, seed: planned.seed(event), state };
+        let seed = planned.seed(event);
+        let call = Call { event, function: &planned.function, seed, state, stop: Some(Arc::clone(stop)) };
         let outcome = shadow.version.handle(call);
+        let is_timed_out = matches!(&outcome, Outcome::Failed(failure) if failure.class == Class::TimedOut);
+        if is_timed_out && stop.load(Ordering::Relaxed) {
+            return None;
+        }
         let candidate_took = self.clock.now().saturating_sub(began);
         // Another try would give the same, so what asks for one is taken as having had the last.
         let retry = crate::app::Retry { attempts: 1, ..planned.function.retry };
@@ -237,7 +256,7 @@ impl<'a> Pass<'a> {
             active,
             candidate,
         });
-        Compared { example, active_took: kept.took, candidate_took }
+        Some(Compared { example, active_took: kept.took, candidate_took })
     }
 }
 
@@ -269,12 +288,12 @@ impl View for Changed {
     }
 }
 
-/// Lets every other thread of the machine go first.
+/// Lets other threads go first. Not by as much as can be: whoever waits for it has to wait until it notices.
 fn step_back() {
     #[cfg(target_os = "linux")]
     {
         // On Linux a thread has a priority of its own. Where that is not allowed, it goes with the others.
-        if let Err(error) = rustix::process::setpriority_process(Some(rustix::thread::gettid()), 19) {
+        if let Err(error) = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE) {
             tracing::debug!(%error, "a candidate's thread keeps its priority");
         }
     }

@@ -87,5 +87,5 @@ fn event(topic: &Arc<str>, example: &Path) -> Event {
 }
 
 fn handle(version: &Version, function: &Arc<Function>, event: &Event) -> Outcome {
-    version.handle(Call { event, function, seed: [0; 32], state: Arc::new(NoState) })
+    version.handle(Call { event, function, seed: [0; 32], state: Arc::new(NoState), stop: None })
 }

@@ -80,7 +80,8 @@ impl Case {
     fn run_on(&self, version: &Version) -> Outcome {
         let state: Arc<dyn View> = Arc::new(self.state.clone());
         let function = Arc::new(self.function.clone());
-        let call = Call { event: &self.event, function: &function, seed: self.seed, state: Arc::clone(&state) };
+        let call =
+            Call { event: &self.event, function: &function, seed: self.seed, state: Arc::clone(&state), stop: None };
         let outcome = version.handle(call);
         assert_eq!(Arc::strong_count(&state), 1, "the view is let go before the handler returns");
         outcome

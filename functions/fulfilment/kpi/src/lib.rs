@@ -21,12 +21,20 @@ use fnhost_sdk::prelude::*;
 use fnhost_sdk::{Tick, Unread};
 use order::{Sample, time, topic};
 
+/// How far an event's time may lie after its record's: clocks of hosts differ by less.
+const AHEAD_MS_MAX: u64 = 60_000;
+
 fn handle(event: Event<'_, Unread<'_>>, context: &mut Context<'_>) -> Outcome {
     let (_, sample) = topic::KPI_SAMPLE;
     let Some(at) = &event.time else {
         return Err(Failure::reject("the event has no `time`, which is what samples and ticks are about"));
     };
     let at_ms = time::parse("`time`", at)?;
+    // A clock that was wrong, or somebody's mistake: what counts for a time that is yet to come would stand in the way of all until then.
+    let written = event.timestamp.filter(|written_ms| *written_ms > 0);
+    if written.is_some_and(|written_ms| at_ms > written_ms.saturating_add(AHEAD_MS_MAX)) {
+        return Err(Failure::reject("its `time` is more than a minute after it was written"));
+    }
     match event.kind.as_ref() {
         Tick::TYPE => {
             let grace: u32 = context.config.parsed("grace-seconds")?;

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use fnhost_sdk::RawEvent;
 use fnhost_sdk::prelude::*;
 use fnhost_sdk::testing::Bench;
 use order::time;
@@ -208,6 +209,26 @@ fn ticks_that_stayed_away_are_made_up_for_without_end_and_without_losing_a_sampl
     assert_eq!(published.len(), 2 * (288 + 60 - 12));
     assert_eq!(kpis.tick(at(now, 20_000)), []);
     assert!(kpis.bench.state.len() <= 13, "{} entries are kept", kpis.bench.state.len());
+}
+
+#[test]
+fn what_comes_from_the_future_is_rejected_and_stands_in_nobodys_way() {
+    let mut kpis = Kpis::new();
+    kpis.tick(at(10, 10_000));
+    let written = at(11, 0);
+    let late = kpis.event("fnhost.tick", "minute", at(12, 1), &json!({"schedule": "minute", "everyMs": 60_000}));
+    let ahead = RawEvent {
+        topic: "kpi-sample".to_owned(),
+        timestamp: Some(written),
+        key: None,
+        value: Some(late.into_bytes()),
+        headers: vec![],
+    };
+    assert!(
+        matches!(kpis.bench.handle_raw(&ahead), Err(Failure::Reject(reason)) if reason.contains("more than a minute"))
+    );
+    kpis.error(at(10, 0));
+    assert_eq!(kpis.tick(at(11, 10_000)), [errors("18:10", 1, 0), none_shipped("18:10")]);
 }
 
 #[test]

@@ -44,6 +44,8 @@ pub struct Known {
     pub state: u64,
     /// Those that the candidate was not given, because it would have held up the active version.
     pub passed_over: u64,
+    /// Those that the candidate was stopped in the middle of, for the same reason.
+    pub cut_short: u64,
     /// What the active version's invocations took.
     pub active_took: Took,
     /// What the candidate's took.
@@ -92,6 +94,7 @@ impl Known {
             outputs,
             state,
             passed_over: tally.passed_over,
+            cut_short: tally.cut_short,
             active_took: Took::of(tally.active_times()),
             candidate_took: Took::of(tally.candidate_times()),
             examples: tally.examples.iter().map(ExampleView::of).collect(),
@@ -122,7 +125,8 @@ impl ExampleView {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub(super) struct Promotion {
+pub(super) struct Asked {
+    version: String,
     note: Option<String>,
 }
 
@@ -140,20 +144,27 @@ impl Deployments {
     }
 
     /// Makes the candidate the active version, which it is on trial as, like any that was deployed.
-    fn promote(&self, function: &str, note: Option<String>) -> Result<Changed, Problem> {
+    fn promote(&self, function: &str, version: &str, note: Option<String>) -> Result<Changed, Problem> {
         let own = self.stage.own(function);
-        self.write(function, |book, layout| {
-            let shadow = book.shadow_of(function)?;
+        let was = self.state_format(function);
+        let mut format = None;
+        let changed = self.write(function, |book, layout| {
+            let shadow = book.shadow_named(function, version)?;
+            format.clone_from(&shadow.state_format);
             let note = note.unwrap_or_else(|| shadow.note.clone());
             let (bytes, state_format) = (shadow.module.bytes, shadow.state_format.clone());
             let candidate = Candidate { digest: shadow.digest, bytes, note, state_format };
             let own = super::own_beneath(book, function, own.as_ref(), layout);
             book.deploy(function, candidate, shadow.module, own, super::now_ms())
-        })
+        })?;
+        // Another version may have become active beside it.
+        Ok(Changed { state_format: format.filter(|format| was.as_ref() != Some(format)), ..changed })
     }
 
-    fn discard(&self, function: &str) -> Result<Changed, Problem> {
-        self.write(function, |book, _| book.discard(function))
+    fn discard(&self, function: &str, version: &str) -> Result<Changed, Problem> {
+        let changed = self.write(function, |book, _| book.discard(function, version))?;
+        // The active version stays, whoever it came from.
+        Ok(Changed { active: changed.was, ..changed })
     }
 }
 
@@ -168,27 +179,31 @@ pub(super) async fn get(
 pub(super) async fn promote(
     State(deployments): State<Arc<Deployments>>,
     Path(function): Path<String>,
-    asked: Result<Query<Promotion>, QueryRejection>,
+    asked: Result<Query<Asked>, QueryRejection>,
 ) -> Result<Json<Changed>, Problem> {
-    let note = deployments.known(&function).and_then(|()| {
-        let Query(Promotion { note }) = asked.map_err(|error| unreadable(error.body_text()))?;
-        note.map(is_note).transpose()
+    let asked = deployments.known(&function).and_then(|()| {
+        let Query(Asked { version, note }) = asked.map_err(|error| unreadable(error.body_text()))?;
+        Ok((version, note.map(is_note).transpose()?))
     });
-    let note = match note {
-        Ok(note) => note,
+    let (version, note) = match asked {
+        Ok(asked) => asked,
         Err(problem) => return audit(&function, "promote", None, Err(problem)),
     };
     let (name, said) = (function.clone(), note.clone());
-    blocking(&deployments, name, "promote", said, move |deployments| deployments.promote(&function, note)).await
+    blocking(&deployments, name, "promote", said, move |deployments| deployments.promote(&function, &version, note))
+        .await
 }
 
 pub(super) async fn discard(
     State(deployments): State<Arc<Deployments>>,
     Path(function): Path<String>,
+    asked: Result<Query<Asked>, QueryRejection>,
 ) -> Result<Json<Changed>, Problem> {
-    if let Err(problem) = deployments.known(&function) {
-        return audit(&function, "discard", None, Err(problem));
-    }
+    let asked = deployments.known(&function).and_then(|()| asked.map_err(|error| unreadable(error.body_text())));
+    let version = match asked {
+        Ok(Query(Asked { version, .. })) => version,
+        Err(problem) => return audit(&function, "discard", None, Err(problem)),
+    };
     let name = function.clone();
-    blocking(&deployments, name, "discard", None, move |deployments| deployments.discard(&function)).await
+    blocking(&deployments, name, "discard", None, move |deployments| deployments.discard(&function, &version)).await
 }

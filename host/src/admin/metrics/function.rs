@@ -10,7 +10,7 @@ use std::time::Duration;
 use prometheus::{Error, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
 use super::{Register, Verdict, list, lock};
-use crate::deploy::shadow::{Compared, Difference};
+use crate::deploy::shadow::{Compared, Counts, Difference};
 use crate::event::{Class, Digest};
 
 /// How many versions of one function are shown.
@@ -111,18 +111,17 @@ impl FunctionMetrics {
         self.retries.inc();
     }
 
-    /// A candidate was beside the function's active version, for these events and not for so many others.
-    pub fn shadowed(&self, compared: &[Compared], passed_over: u64) {
-        let count = |result: &str, count: usize| {
-            self.shadows.with_label_values(&[&*self.name, result]).inc_by(u64::try_from(count).unwrap_or(u64::MAX));
-        };
+    /// A candidate was beside the function's active version for a batch.
+    pub fn shadowed(&self, counts: &Counts) {
+        let count = |result: &str, count: u64| self.shadows.with_label_values(&[&*self.name, result]).inc_by(count);
         let of = |difference| {
             let is = |compared: &&Compared| compared.example.as_ref().map(|example| example.difference) == difference;
-            compared.iter().filter(is).count()
+            counts.compared.iter().filter(is).count() as u64
         };
         count("same", of(None));
         Difference::ALL.into_iter().for_each(|difference| count(difference.name(), of(Some(difference))));
-        count("passed-over", usize::try_from(passed_over).unwrap_or(usize::MAX));
+        count("passed-over", counts.passed_over);
+        count("cut-short", counts.cut_short);
     }
 
     /// A worker's state of this function has grown by so many pairs and bytes, or shrunk.

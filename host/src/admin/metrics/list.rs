@@ -124,7 +124,7 @@ metrics! {
     HELD_UP = "fnhost_deployment_held_up", Gauge, [], None,
         "1 while something keeps this host from the next deployment; `fnhost status` says what";
     SHADOW_EVENTS = "fnhost_shadow_events_total", Counter, ["function", "result"], None,
-        "Events beside which a candidate was: `same`, the first thing that differs (`verdict`, `outputs`, `state`), or `passed-over`";
+        "Events beside which a candidate was: `same`, the first thing that differs (`verdict`, `outputs`, `state`), or `passed-over` and `cut-short`";
     STATE_ENTRIES = "fnhost_state_entries", Gauge, ["function"], None,
         "Pairs of committed state in memory, those of partitions that were given away within the last hour included";
     STATE_BYTES = "fnhost_state_bytes", Gauge, ["function"], None,

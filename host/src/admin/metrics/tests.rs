@@ -5,6 +5,7 @@ use std::path::Path;
 use super::list::ALL;
 use super::process::resident_bytes;
 use super::*;
+use crate::deploy::shadow::Counts;
 
 const BEGIN: &str = "<!-- metrics -->\n";
 const END: &str = "<!-- /metrics -->";
@@ -28,7 +29,7 @@ fn used() -> (Arc<Metrics>, Place) {
     function.latency(Duration::from_millis(20));
     function.state(2, 48);
     function.retry();
-    function.shadowed(&[], 1);
+    function.shadowed(&Counts { passed_over: 1, ..Counts::default() });
     metrics.transaction(Duration::from_millis(3), TransactionResult::Committed);
     metrics.part(Part::Deliver, Duration::from_millis(1));
     metrics.batch(12, 3456);

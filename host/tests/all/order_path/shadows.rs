@@ -90,8 +90,18 @@ fn a_candidate_is_compared(app: &OwnApp, hosts: &[Host]) {
         assert!(told(host, &["versions", "guest"]).contains(&format!("{} is beside it", candidate.short())));
     }
 
+    // A candidate that takes all its time holds up nobody for long, and is shown to.
+    send(host, app, &["fold APP.out; broken loop", "fold APP.out; broken loop", "fold APP.out"]);
+    eventually("they are handled", || (documents(host, &out).len() == 3 + 40 + 6 + 3).then_some(()));
+    eventually("it was stopped, or found to take too long", || {
+        let members = ["events", "passedOver", "cutShort"].map(|member| known(hosts, member));
+        (members.iter().sum::<u64>() == 49).then_some(())
+    });
+    let (code, _, refused) = fnhost(&["shadow", "guest", "--promote", "00", "--admin", &host.admin]);
+    assert!(code != 0 && refused.contains(&format!("the candidate of `guest` is {}, and not 00", candidate.short())));
+
     // It becomes the active version by a word, with the one before it to go back to.
-    let said = told(host, &["shadow", "guest", "--promote"]);
+    let said = told(host, &["shadow", "guest", "--promote", &candidate.short()]);
     assert!(said.contains(&format!("-> {}", candidate.short())), "{said}");
     for host in hosts {
         eventually("it is active", || host.admin("/functions").1.contains(&candidate.to_string()).then_some(()));
@@ -114,9 +124,9 @@ fn a_candidate_is_compared_on_the_embedded_broker_and_is_still_there_after_a_res
     assert_eq!(host.terminate().0, 0);
     let host = start();
     host.said_in_log(&format!("candidate=\"{}\"", candidate.short()));
-    let said = told(&host, &["shadow", "guest", "--discard"]);
+    let said = told(&host, &["shadow", "guest", "--discard", &candidate.short()]);
     assert!(said.contains("guest "), "{said}");
-    let (code, _, refused) = fnhost(&["shadow", "guest", "--discard", "--admin", &host.admin]);
+    let (code, _, refused) = fnhost(&["shadow", "guest", "--discard", "00", "--admin", &host.admin]);
     assert!(code != 0 && refused.contains("no candidate"), "{refused}");
     // A version that could not read the active one's state is none to compare with.
     let (mut wasm, _) = broken();

@@ -380,11 +380,12 @@ fn help_of_shadow() {
               The function
 
     Options:
-          --promote
-              Have every host handle its next batch with the candidate
+          --promote <DIGEST>
+              Have every host handle its next batch with this candidate, by the first digits of its
+              digest
 
-          --discard
-              Take the candidate away
+          --discard <DIGEST>
+              Take this candidate away
 
           --note <TEXT>
               What is to be said of it as the active version; what was said of the candidate when left
