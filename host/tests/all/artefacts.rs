@@ -79,7 +79,7 @@ fn event(topic: &Arc<str>, example: &Path) -> Event {
     Event {
         partition: Partition::new(Arc::clone(topic), 0),
         offset: 0,
-        timestamp_ms: Some(1_700_000_000_000),
+        timestamp_ms: Some(1_800_000_000_000),
         key: json["subject"].as_str().map(|subject| subject.as_bytes().to_vec()),
         value: Some(value),
         headers: vec![],
