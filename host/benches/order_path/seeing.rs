@@ -1,5 +1,5 @@
 //! What it costs to look: a candidate beside inventory, and one order in a hundred in a trace whose spans are exported. Each beside a plain
-//! run, in turn.
+//! run, in turn. Which comes first changes from round to round: whatever comes after another leaves the machine as that left it.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -9,7 +9,7 @@ use crate::asked::Asked;
 use crate::ground::On;
 use crate::measure::median;
 use crate::orders::Backlog;
-use crate::throughput::{head, rate, row};
+use crate::throughput::{head, rate, row, threads};
 use crate::worker::{Kind, run};
 
 /// How many orders there are to one that is sampled.
@@ -21,20 +21,23 @@ pub(crate) fn seeing(stage: &Stage, asked: &Asked) {
     let sampled = Backlog { sampled_of: Some(SAMPLED_OF), ..plain };
     println!("\n## Looking: {} orders, {} events\n", plain.orders, plain.events());
     head();
-    let kinds = [(Kind::Sandboxed, plain), (Kind::Shadowed, plain), (Kind::Spanned, sampled)];
+    let kinds = [(Kind::Spanned, sampled), (Kind::Sandboxed, plain), (Kind::Shadowed, plain)];
     let mut rates = [const { Vec::new() }; 3];
     let mut beside = Vec::new();
     for round in 0..=asked.rounds {
-        for ((kind, backlog), rates) in kinds.into_iter().zip(&mut rates) {
+        for turn in 0..kinds.len() {
+            let at = (round + turn) % kinds.len();
+            let ((kind, backlog), rates) = (kinds[at], &mut rates[at]);
             let run = run(stage, On::Kafka, kind, backlog);
             row(if round == 0 { "warm-up " } else { "" }, On::Kafka, kind, &run);
+            threads(&run);
             if round > 0 {
                 rates.push(rate(&run));
                 beside.extend(run.beside);
             }
         }
     }
-    let [plain, shadowed, spanned] = &rates;
+    let [spanned, plain, shadowed] = &rates;
     let ratios = |of: &[f64]| of.iter().zip(plain).map(|(a, b)| a / b).collect::<Vec<f64>>();
     for (what, of) in [("a candidate beside inventory", shadowed), ("one order in a hundred recorded", spanned)] {
         let ratios = ratios(of);

@@ -111,7 +111,7 @@ pub(crate) fn row(before: &str, on: On, kind: Kind, run: &Run) {
 }
 
 /// What each thread of the host took, in µs an event, those under 0.05 left out.
-fn threads(run: &Run) {
+pub(crate) fn threads(run: &Run) {
     let each = |cpu: &Duration| micros_each(*cpu, run.events);
     let threads: Vec<String> = run
         .threads
