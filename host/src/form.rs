@@ -143,8 +143,8 @@ pub(crate) fn event(value: Value<'_>, reads: &Reads<'_>) -> Option<Event> {
     Some(Event { partition: Partition::new(topic?, 0), offset: 0, timestamp_ms, key, value, headers })
 }
 
-/// Milliseconds since the Unix epoch.
-fn milliseconds(time: &str) -> Option<u64> {
+/// A time of RFC 3339 in milliseconds since the Unix epoch.
+pub(crate) fn milliseconds(time: &str) -> Option<u64> {
     let time = humantime::parse_rfc3339(time).ok()?;
     u64::try_from(time.duration_since(std::time::UNIX_EPOCH).ok()?.as_millis()).ok()
 }

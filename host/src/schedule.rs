@@ -13,13 +13,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use crate::admin::metrics::Metrics;
 use crate::app::{App, Schedule};
 use crate::broker::read::read_to_end;
 use crate::broker::{Broker, Error, Exclusive};
 use crate::event::{Offset, Partition, Record};
+use crate::worker::error_event::epoch_ms;
 
 pub mod record;
 
@@ -99,20 +100,22 @@ impl Timekeeper {
         if self.next == 0 || self.reached.values().any(|reached| reached.slot > now + ms(AHEAD)) {
             self.read_on()?;
         }
-        if !self.is_anything_due(now) {
-            return Ok(self.wait(now));
-        }
         if self.writer.is_none() {
-            if !self.is_anything_late(now) {
+            // Another host has so long for it.
+            let by = now.saturating_sub(ms(HANDOVER));
+            if !self.is_anything_due(by) {
                 return Ok(self.wait(now));
             }
             self.read_on()?;
-            if !self.is_anything_late(now) {
+            if !self.is_anything_due(by) {
                 return Ok(self.wait(now));
             }
             // Whoever had it is fenced from here on, so what is read next is all there will be.
             self.writer = Some(self.broker.exclusive(&self.marks.topic)?);
             self.read_on()?;
+        }
+        if !self.is_anything_due(now) {
+            return Ok(self.wait(now));
         }
         self.write(now)?;
         Ok(self.wait(self.now_ms()))
@@ -184,14 +187,9 @@ impl Timekeeper {
         (!slots.is_empty()).then_some(Due { schedule, slots })
     }
 
-    fn is_anything_due(&self, now: u64) -> bool {
-        self.schedules.iter().any(|schedule| self.next_slot(schedule).is_none_or(|slot| slot <= now))
-    }
-
-    /// Whether something is due that another host has not done in the time it has for that.
-    fn is_anything_late(&self, now: u64) -> bool {
-        let handover = ms(HANDOVER);
-        self.schedules.iter().any(|schedule| self.next_slot(schedule).is_none_or(|slot| slot + handover <= now))
+    /// Whether a slot without a tick had begun by then.
+    fn is_anything_due(&self, by: u64) -> bool {
+        self.schedules.iter().any(|schedule| self.next_slot(schedule).is_none_or(|slot| slot <= by))
     }
 
     /// The next slot without a tick; none for a schedule that has none yet.
@@ -259,7 +257,7 @@ impl Timekeeper {
     }
 
     fn now_ms(&self) -> u64 {
-        ms((self.now)().duration_since(UNIX_EPOCH).unwrap_or_default())
+        epoch_ms((self.now)())
     }
 }
 

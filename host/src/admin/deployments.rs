@@ -20,7 +20,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use axum::body::Body;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
@@ -46,7 +46,7 @@ use crate::deploy::ledger::{Layout, Ledger, WriteError};
 use crate::event::Digest;
 use crate::ingress::body;
 use crate::ingress::problem::Problem;
-use crate::worker::error_event::rfc3339;
+use crate::worker::error_event::{epoch_ms, rfc3339};
 
 mod shadow;
 mod wire;
@@ -269,11 +269,17 @@ impl Deployments {
             let candidate = Candidate { digest, bytes, note, state_format: Some(staged.state_format) };
             if asked.shadow {
                 let own = own.as_ref().map(|own| own.digest);
-                return book.shadow(function, candidate, layout.bring(book, digest, wasm), own, now_ms());
+                return book.shadow(
+                    function,
+                    candidate,
+                    layout.bring(book, digest, wasm),
+                    own,
+                    epoch_ms(SystemTime::now()),
+                );
             }
             let own = own_beneath(book, function, own.as_ref(), layout);
             let module = layout.bring(book, digest, wasm);
-            book.deploy(function, candidate, module, own, now_ms())
+            book.deploy(function, candidate, module, own, epoch_ms(SystemTime::now()))
         })?;
         Ok(Changed { wider, narrower, state_format, ..changed })
     }
@@ -305,10 +311,6 @@ fn own_beneath<'a>(
         let candidate = Candidate { digest: *digest, bytes: wasm.len() as u64, note, state_format };
         (candidate, layout.bring(book, *digest, wasm))
     })
-}
-
-fn now_ms() -> u64 {
-    u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis()).unwrap_or(0)
 }
 
 fn viewed(deployed: &Deployed, active: Option<Digest>) -> VersionView {

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use prometheus::core::Collector;
 use prometheus::{
@@ -22,6 +22,7 @@ use self::process::Process;
 use crate::broker;
 use crate::deploy::book::Number;
 use crate::event::{Class, Digest, Partition};
+use crate::worker::error_event::epoch_ms;
 
 mod function;
 mod lag;
@@ -315,8 +316,7 @@ impl Metrics {
 
     /// Everything in Prometheus' text format.
     pub fn render(&self) -> String {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        self.render_at(u64::try_from(now.as_millis()).unwrap_or(u64::MAX))
+        self.render_at(epoch_ms(SystemTime::now()))
     }
 
     fn render_at(&self, now_ms: u64) -> String {

@@ -4,10 +4,10 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use super::talk;
-use crate::worker::error_event::rfc3339;
+use crate::worker::error_event::{epoch_ms, rfc3339};
 use crate::worker::tap::{Passed, Tap};
 
 /// What waits to be shown at most, a batch each.
@@ -72,8 +72,7 @@ impl Printing {
 
 /// One line: the time of day in UTC, where, about what, by whom, and what came of it.
 pub(super) fn line(out: &mut dyn Write, topic: &str, key: &str, function: &str, what: &str) -> io::Result<()> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let now = rfc3339(u64::try_from(now.as_millis()).unwrap_or_default());
+    let now = rfc3339(epoch_ms(SystemTime::now()));
     let time = now.split_once('T').map_or(now.as_str(), |(_, time)| time.trim_end_matches('Z'));
     writeln!(out, "{time}  {topic:<24} {key:<14} {function:<13} {}", what.trim_end())
 }

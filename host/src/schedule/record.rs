@@ -3,14 +3,13 @@
 //! A mark's key is its schedule's name, its value the beginning of the newest slot that has a tick, and how long slots are:
 //! `{"slot":"2026-11-21T18:05:00.000Z","everyMs":60000}`.
 
-use std::time::UNIX_EPOCH;
-
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{Reached, Slot};
 use crate::app::Schedule;
 use crate::event::{Event, Header, Partition, Record};
+use crate::form::milliseconds;
 use crate::worker::error_event::rfc3339;
 
 /// How many partitions the topic of marks has.
@@ -111,9 +110,7 @@ pub fn read(event: &Event) -> Result<(String, Option<Reached>), Unreadable> {
     let schedule = String::from_utf8_lossy(event.key.as_deref().unwrap_or_default()).into_owned();
     let Some(value) = &event.value else { return Ok((schedule, None)) };
     let Mark { slot, every_ms } = serde_json::from_slice(value)?;
-    let time = humantime::parse_rfc3339(&slot).ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-    let time = time.ok_or(Unreadable::Time(slot))?;
-    let slot = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let slot = milliseconds(&slot).ok_or(Unreadable::Time(slot))?;
     Ok((schedule, Some(Reached { slot, every_ms })))
 }
 

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::future::{self, Future};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use axum::http::{Request, Response};
@@ -21,6 +21,7 @@ use opentelemetry_sdk::trace::{SpanData, SpanExporter};
 
 use super::Waiting;
 use crate::admin::metrics::SpanResult;
+use crate::broker::lock;
 
 /// How long a collector may take for one batch.
 const SENT_WITHIN: Duration = Duration::from_secs(10);
@@ -76,7 +77,7 @@ pub(super) struct Sent {
 impl SpanExporter for Sent {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         self.exporter.export(batch).await.map_err(|error| {
-            let cause = self.last.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let cause = lock(&self.last).take();
             cause.map_or(error, opentelemetry_sdk::error::OTelSdkError::InternalFailure)
         })
     }
@@ -126,7 +127,7 @@ impl HttpClient for Client {
             Ok(answer) => Some(format!("it answers {}", answer.status())),
             Err(error) => Some(error.to_string()),
         };
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = why;
+        *lock(&self.last) = why;
         Box::pin(future::ready(answer))
     }
 }
@@ -146,7 +147,7 @@ impl<E> Counting<E> {
     }
 
     fn failed(&self, count: usize, error: &dyn fmt::Display) {
-        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut warned = lock(&self.warned);
         warned.1 += count;
         if warned.0.is_none_or(|last| last.elapsed() >= WARN_EVERY) {
             let spans = warned.1;

@@ -16,7 +16,7 @@ const HEADER: &str = "fnhost-from-error";
 
 /// Whether an event descends from an error event.
 pub(super) fn is_marked(event: &Event) -> bool {
-    event.headers.iter().any(|header| header.name == HEADER)
+    event.headers.iter().any(is_mark)
 }
 
 /// The mark of what a function makes of `event`, if it is to have one.

@@ -7,6 +7,8 @@
 
 mod original;
 
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -160,10 +162,15 @@ fn written(
     })
 }
 
+/// A time in milliseconds since the Unix epoch; 0 for one before it.
+pub fn epoch_ms(time: SystemTime) -> u64 {
+    u64::try_from(time.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis()).unwrap_or(u64::MAX)
+}
+
 /// A time as RFC 3339 in UTC with milliseconds. Beyond the year 9999 it stays at its end.
 pub fn rfc3339(ms: u64) -> String {
     const YEAR_10000_MS: u64 = 253_402_300_800_000;
-    let time = std::time::UNIX_EPOCH + std::time::Duration::from_millis(ms.min(YEAR_10000_MS - 1));
+    let time = UNIX_EPOCH + Duration::from_millis(ms.min(YEAR_10000_MS - 1));
     humantime::format_rfc3339_millis(time).to_string()
 }
 

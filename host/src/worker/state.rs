@@ -150,7 +150,7 @@ impl View for Store {
     fn get(&self, key: &[u8]) -> Option<&[u8]> {
         match self.overlay.get(key) {
             Some(laid) => laid.value.as_deref(),
-            None => self.committed.get(key).map(Vec::as_slice),
+            None => self.committed(key),
         }
     }
 

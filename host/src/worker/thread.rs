@@ -5,8 +5,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime};
 
+use super::error_event::epoch_ms;
 use super::{Clock, Ended, Parts, Stores, Worker};
 use crate::admin::status::Phase;
 use crate::broker::{Error, Member};
@@ -36,8 +37,7 @@ impl Clock for SystemClock {
     }
 
     fn wall_ms(&self) -> u64 {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+        epoch_ms(SystemTime::now())
     }
 
     fn sleep(&self, wait: Duration) {

@@ -4,7 +4,7 @@
 //! this host's: how many events it was beside, and what differed.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
@@ -15,6 +15,7 @@ use super::wire::{Changed, VersionView};
 use super::{Deployments, Problem, audit, blocking, is_note, unreadable, unwritten, viewed};
 use crate::deploy::book::Candidate;
 use crate::deploy::shadow::{Difference, Example, Tally, Times};
+use crate::worker::error_event::epoch_ms;
 
 /// What is known of a candidate.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
@@ -155,7 +156,7 @@ impl Deployments {
             let (bytes, state_format) = (shadow.module.bytes, shadow.state_format.clone());
             let candidate = Candidate { digest: shadow.digest, bytes, note, state_format };
             let own = super::own_beneath(book, function, own.as_ref(), layout);
-            book.deploy(function, candidate, shadow.module, own, super::now_ms())
+            book.deploy(function, candidate, shadow.module, own, epoch_ms(SystemTime::now()))
         })?;
         // Another version may have become active beside it.
         Ok(Changed { state_format: format.filter(|format| was.as_ref() != Some(format)), ..changed })

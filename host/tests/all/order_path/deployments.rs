@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use fnhost::event::Digest;
 use serde_json::Value;
 
-use super::hosts::{Host, agent};
+use super::hosts::{Host, agent, told};
 use super::orders::{order, place};
 use super::world::{FNHOST, World, bounded, fnhost, fulfilment};
 use crate::guests::guest;
@@ -37,13 +37,6 @@ fn active(host: &Host) -> String {
 
 fn runs(host: &Host, digest: Digest) {
     eventually("a host runs what was deployed", || (active(host) == digest.to_string()).then_some(()));
-}
-
-/// A verb about inventory that must work, and what it prints.
-fn told(host: &Host, verb: &[&str]) -> String {
-    let (code, out, err) = fnhost(&[verb, &["--admin", &host.admin]].concat());
-    assert_eq!(code, 0, "{verb:?}: {out}{err}");
-    out
 }
 
 /// Which version confirmed an order, as the output's header says.

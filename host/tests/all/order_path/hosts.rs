@@ -7,7 +7,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::world::{FNHOST, World, bounded};
+use super::world::{FNHOST, World, bounded, fnhost};
 use crate::kafka::{PATIENCE, eventually};
 
 /// Runs `$@` until its standard input ends; says its process id first and how it ended last.
@@ -176,4 +176,11 @@ pub(crate) fn agent() -> ureq::Agent {
 
 fn field(line: &str, name: &str) -> String {
     line.split_once(name).unwrap().1.split_whitespace().next().unwrap().trim_matches('"').to_owned()
+}
+
+/// A verb that asks a host and must work, and what it prints.
+pub(crate) fn told(host: &Host, verb: &[&str]) -> String {
+    let (code, out, err) = fnhost(&[verb, &["--admin", &host.admin]].concat());
+    assert_eq!(code, 0, "{verb:?}: {out}{err}");
+    out
 }

@@ -4,8 +4,8 @@ use fnhost::event::Digest;
 use serde_json::{Value, json};
 
 use super::apps::OwnApp;
-use super::hosts::Host;
-use super::trials::{app, broken, documents, told};
+use super::hosts::{Host, told};
+use super::trials::{app, broken, documents};
 use super::world::{World, fnhost};
 use crate::kafka::eventually;
 

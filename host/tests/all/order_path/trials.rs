@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use fnhost::event::{Digest, Record};
 
 use super::apps::OwnApp;
-use super::hosts::Host;
-use super::world::{World, fnhost};
+use super::hosts::{Host, told};
+use super::world::World;
 use crate::guests::guest;
 use crate::kafka::eventually;
 
@@ -40,12 +40,6 @@ const FAULTS: [(&str, &str); 5] = [
     ("broken emit APP.checked {}", "schema-mismatch"),
     ("broken emit nowhere x", "undeclared-topic"),
 ];
-
-pub(super) fn told(host: &Host, verb: &[&str]) -> String {
-    let (code, out, err) = fnhost(&[verb, &["--admin", &host.admin]].concat());
-    assert_eq!(code, 0, "{verb:?}: {out}{err}");
-    out
-}
 
 pub(super) fn documents(host: &Host, topic: &str) -> Vec<serde_json::Value> {
     let out = told(host, &["events", "tail", topic, "--format", "json"]);
