@@ -11,22 +11,19 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::event::{Event, Offset, Partition, Record};
 
 pub mod embedded;
+mod error;
 pub mod kafka;
 pub(crate) mod read;
+mod topic;
 
-/// A lock whose holder panicked still guards good data: nothing in here panics half-way through a change.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// What lies beneath an error of this module.
-pub type Cause = Box<dyn std::error::Error + Send + Sync>;
+pub use self::error::{Cause, CommitError, Error, PublishError};
+pub use self::topic::{Progress, Topic, TopicChange};
 
 /// What holds topics. One a process.
 pub trait Broker: Send + Sync {
@@ -156,7 +153,7 @@ pub trait Membership: Send {
     /// events of partitions that were revoked never follow.
     ///
     /// # Errors
-    /// [`Error::Away`]: call again. [`Error::Expired`]: join again. [`Error::Fenced`]: another process has this name. Others
+    /// [`Error::Away`], [`Error::Unstable`]: call again. [`Error::Expired`]: join again. [`Error::Fenced`]: another process has this name. Others
     /// end the membership.
     fn poll(&mut self, wait: Duration) -> Result<Polled, Error>;
 
@@ -260,41 +257,6 @@ pub struct Steps {
     pub commit: Duration,
 }
 
-/// Why nothing was committed. Nothing of the transaction is, or will become, visible.
-#[derive(Debug, thiserror::Error)]
-pub enum CommitError {
-    /// The membership still stands: hand in the same transaction again.
-    #[error("the transaction was undone")]
-    Again {
-        /// Why.
-        #[source]
-        cause: Cause,
-    },
-    /// The group moved on: poll, forget what was revoked, handle the rest again.
-    #[error("the group moved on")]
-    Stale {
-        /// Why.
-        #[source]
-        cause: Cause,
-    },
-    /// The broker will never take these records: leave them out, commit the rest.
-    #[error("the broker refuses {} of the records", refused.len())]
-    Refused {
-        /// The index of each in [`Transaction::records`], and why.
-        refused: Vec<(usize, String)>,
-    },
-    /// The membership has ended: drop it, join again.
-    #[error("the membership has ended")]
-    Over {
-        /// Why.
-        #[source]
-        cause: Cause,
-    },
-    /// Somebody has to look: no transaction of this member will ever be taken, such as [`Error::Denied`].
-    #[error(transparent)]
-    Broken(Error),
-}
-
 /// What one partition held.
 pub trait Replay: Send {
     /// The next part of it, after at most `wait`.
@@ -346,244 +308,4 @@ pub struct Stored {
     pub partition: i32,
     /// The record's offset in it.
     pub offset: Offset,
-}
-
-/// Why a record is not known to be stored.
-#[derive(Debug, thiserror::Error)]
-pub enum PublishError {
-    /// The broker will never take it. It is not stored.
-    #[error("the broker refuses the record")]
-    Refused {
-        /// Whether it is the record's size.
-        too_large: bool,
-        /// Why.
-        #[source]
-        cause: Cause,
-    },
-    /// The broker is away, or the queue is full. It is not stored.
-    #[error("the broker is away")]
-    Away {
-        /// Why.
-        #[source]
-        cause: Cause,
-    },
-    /// It was sent, and no answer came. It may be stored.
-    #[error("whether the record is stored is unknown")]
-    Unknown {
-        /// Why.
-        #[source]
-        cause: Cause,
-    },
-}
-
-/// A topic as the broker has it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Topic {
-    /// Its name.
-    pub name: String,
-    /// How many partitions.
-    pub partitions: i32,
-    /// How many replicas its first partition has.
-    pub replication: i32,
-    /// Its configuration: every key, default or not.
-    pub config: BTreeMap<String, String>,
-}
-
-/// One change to a topic.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TopicChange {
-    /// Create it.
-    Create {
-        /// Its name.
-        name: String,
-        /// How many partitions.
-        partitions: i32,
-        /// How many replicas; `None` is the broker's default.
-        replication: Option<i32>,
-        /// What differs from the broker's defaults.
-        config: BTreeMap<String, String>,
-    },
-    /// Add partitions. Keys then map to other partitions.
-    Grow {
-        /// Its name.
-        name: String,
-        /// How many there are to be.
-        partitions: i32,
-    },
-    /// Change configuration; what is not named stays.
-    Configure {
-        /// Its name.
-        name: String,
-        /// The new values.
-        config: BTreeMap<String, String>,
-    },
-}
-
-impl TopicChange {
-    /// The topic it changes.
-    pub fn topic(&self) -> &str {
-        match self {
-            Self::Create { name, .. } | Self::Grow { name, .. } | Self::Configure { name, .. } => name,
-        }
-    }
-}
-
-/// How far a group has come in one partition.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Progress {
-    /// Which partition.
-    pub partition: Partition,
-    /// The group's position; `None` when it has none.
-    pub position: Option<Offset>,
-    /// The oldest offset that is still there.
-    pub start: Offset,
-    /// The end of what a `read_committed` reader sees.
-    pub end: Offset,
-}
-
-impl Progress {
-    /// How many offsets lie before the group. Transaction markers count: a group that has read all stands at 0
-    /// because positions pass them.
-    pub fn lag(&self) -> u64 {
-        u64::try_from(self.end - self.position.unwrap_or(self.start)).unwrap_or(0)
-    }
-}
-
-/// Why the broker could not do what was asked.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// It does not answer. Wait, be not ready, go on without a restart.
-    #[error("the broker at {endpoint} is away")]
-    Away {
-        /// Its address.
-        endpoint: String,
-        /// Why.
-        #[source]
-        cause: Cause,
-    },
-    /// It answers, and cannot give the guarantee.
-    #[error("{name} cannot be used: {reason}")]
-    Unfit {
-        /// What it is.
-        name: String,
-        /// What is missing.
-        reason: String,
-    },
-    /// An ACL forbids it.
-    #[error("the broker denies {operation} on {resource}")]
-    Denied {
-        /// Kafka's name of the operation.
-        operation: &'static str,
-        /// Kafka's name of the resource.
-        resource: String,
-    },
-    /// A topic is not there.
-    #[error("topic `{topic}` does not exist")]
-    NoSuchTopic {
-        /// Its name.
-        topic: String,
-    },
-    /// Records were deleted before they were read.
-    #[error("{partition} begins at offset {earliest}, but {wanted} is next: what lay between was deleted unread")]
-    OffsetGone {
-        /// Where.
-        partition: Partition,
-        /// The group's position.
-        wanted: Offset,
-        /// The oldest record.
-        earliest: Offset,
-    },
-    /// The log is shorter than it was.
-    #[error("{partition} ends at offset {end}, but {expected} was there before: the log was cut or made anew")]
-    Shrunk {
-        /// Where.
-        partition: Partition,
-        /// What was known to be there.
-        expected: Offset,
-        /// What is.
-        end: Offset,
-    },
-    /// A record cannot be read.
-    #[error("{partition} cannot be read")]
-    Corrupt {
-        /// Where.
-        partition: Partition,
-        /// Why.
-        #[source]
-        cause: Cause,
-    },
-    /// Another process has this name.
-    #[error("another process runs as `{name}`")]
-    Fenced {
-        /// The name.
-        name: String,
-    },
-    /// The group gave the place away while the broker was not there. Join again.
-    #[error("the group gave up on `{name}` while the broker was away")]
-    Expired {
-        /// The member's name.
-        name: String,
-    },
-    /// A setting cannot be used.
-    #[error("client property `{key}`: {reason}")]
-    Config {
-        /// Its key.
-        key: String,
-        /// Why.
-        reason: String,
-    },
-    /// The broker does not take a change.
-    #[error("the broker refuses to {action}")]
-    Refused {
-        /// What was asked.
-        action: String,
-        /// Why.
-        #[source]
-        cause: Cause,
-    },
-    /// An error class not known, or a call that should not have been made. Never retried silently.
-    #[error("unexpected: {what}")]
-    Bug {
-        /// What was being done.
-        what: &'static str,
-        /// What happened.
-        #[source]
-        cause: Cause,
-    },
-}
-
-impl Error {
-    /// The names of all classes, as metrics have them: a change breaks whoever reads those.
-    pub const NAMES: [&'static str; 12] = [
-        "away",
-        "unfit",
-        "denied",
-        "no-such-topic",
-        "offset-gone",
-        "shrunk",
-        "corrupt",
-        "fenced",
-        "expired",
-        "config",
-        "refused",
-        "bug",
-    ];
-
-    /// The class, one of [`Error::NAMES`].
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Away { .. } => "away",
-            Self::Unfit { .. } => "unfit",
-            Self::Denied { .. } => "denied",
-            Self::NoSuchTopic { .. } => "no-such-topic",
-            Self::OffsetGone { .. } => "offset-gone",
-            Self::Shrunk { .. } => "shrunk",
-            Self::Corrupt { .. } => "corrupt",
-            Self::Fenced { .. } => "fenced",
-            Self::Expired { .. } => "expired",
-            Self::Config { .. } => "config",
-            Self::Refused { .. } => "refused",
-            Self::Bug { .. } => "bug",
-        }
-    }
 }

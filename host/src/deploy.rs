@@ -17,9 +17,9 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use self::book::Number;
 use self::shadow::Shadow;
 use self::trial::{Blame, Trial};
-use crate::broker::lock;
 use crate::event::Digest;
 use crate::invocation::Handler;
+use crate::sync::lock;
 
 pub mod book;
 pub mod follow;

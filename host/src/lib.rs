@@ -30,4 +30,5 @@ pub mod sandbox;
 pub mod scenario;
 pub mod schedule;
 pub mod spans;
+mod sync;
 pub mod worker;

@@ -8,8 +8,11 @@ use std::time::{Duration, Instant};
 
 use crate::app::{FNHOST, Stage};
 use crate::ground::Ground;
-use crate::kafka::{PATIENCE, eventually};
+use crate::kafka::{PATIENCE, eventually, say};
 use crate::measure::Pid;
+
+/// How much of its log a host leaves when something went wrong, in bytes.
+const LOG_END: usize = 4000;
 
 /// A host, killed when dropped.
 pub(crate) struct Host {
@@ -130,6 +133,11 @@ fn address_in(banner: &str, of: &str) -> String {
 
 impl Drop for Host {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = self.log();
+            let begin = log.len().saturating_sub(LOG_END);
+            say(&format!("the end of a host's log:\n{}", log.get(begin..).unwrap_or(&log)));
+        }
         // It may have ended already.
         drop(self.child.kill());
         drop(self.child.wait());

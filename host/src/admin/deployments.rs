@@ -20,7 +20,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
@@ -34,21 +34,23 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task;
 
 pub use self::shadow::{ExampleView, Known, ShadowView, Took};
+pub use self::steps::{Own, Refused, Stage, Staged};
 use self::wire::digest_of;
 pub use self::wire::{Changed, Rollback, VersionView, View, content_digest};
 use super::status::Status;
 use crate::app::fault::instead_of;
 use crate::broker::Error;
 use crate::deploy::Deploy;
-use crate::deploy::book::{Book, Candidate, Change, Deployed, Deployment, Module, Refusal};
+use crate::deploy::book::{Book, Change, Deployed, Deployment, Refusal};
 use crate::deploy::follow::Nudge;
 use crate::deploy::ledger::{Layout, Ledger, WriteError};
 use crate::event::Digest;
 use crate::ingress::body;
 use crate::ingress::problem::Problem;
-use crate::worker::error_event::{epoch_ms, rfc3339};
+use crate::worker::error_event::rfc3339;
 
 mod shadow;
+mod steps;
 mod wire;
 
 /// The largest component.
@@ -57,49 +59,6 @@ pub const COMPONENT_BYTES_MAX: usize = 64 << 20;
 const UPLOAD_WITHIN: Duration = Duration::from_secs(60);
 /// The longest note, in bytes.
 const NOTE_BYTES_MAX: usize = 1024;
-
-/// Looks at components before they are deployed. Blocks, for as long as compiling takes.
-pub trait Stage: Send + Sync {
-    /// Compiles a component and makes one instance of it.
-    ///
-    /// # Errors
-    /// Why it is no version of any function.
-    fn stage(&self, function: &str, digest: Digest, wasm: &[u8]) -> Result<Staged, Refused>;
-
-    /// What the component that the app came with may reach.
-    fn own_grants(&self, function: &str) -> BTreeSet<String>;
-
-    /// The component that the app came with, if there is one.
-    fn own(&self, function: &str) -> Option<Own>;
-}
-
-/// The component that an app came with.
-pub struct Own {
-    /// Its digest.
-    pub digest: Digest,
-    /// Its bytes.
-    pub wasm: Vec<u8>,
-    /// The layout of the state that it keeps.
-    pub state_format: String,
-}
-
-/// A component that could be deployed.
-pub struct Staged {
-    /// The interfaces that it imports, without their versions, and that give it something to reach.
-    pub grants: BTreeSet<String>,
-    /// The layout of the state that it keeps.
-    pub state_format: String,
-    /// What it calls itself in what it publishes, as far as it says.
-    pub source: Option<String>,
-}
-
-/// Why a component could not be staged.
-pub struct Refused {
-    /// What is wrong with it.
-    pub reason: String,
-    /// What mends that.
-    pub hint: Option<String>,
-}
 
 /// What deployments are made with.
 pub struct Deployments {
@@ -202,115 +161,31 @@ impl Deployments {
         self.deploy.active().versions.get(function).map(|version| version.state_format().to_owned())
     }
 
-    /// Writes a change, and has this host follow it at once.
-    fn write<'a>(
+    /// Writes a change, and has this host follow it at once; a dry run only says what it would be.
+    fn change<'a>(
         &self,
         function: &str,
+        dry_run: bool,
         change: impl FnOnce(&Book, &mut Layout<'a>) -> Result<Change, Refusal>,
     ) -> Result<Changed, Problem> {
         let was = self.active(function);
-        let written = self.ledger.write(self.deploy.seen(), change).map_err(unwritten)?;
-        self.nudge.nudge();
-        let Deployment { number, active, shadow, .. } = written;
-        let (function, shadow) = (function.to_owned(), shadow.map(|shadow| shadow.digest));
-        Ok(Changed { function, number: Some(number), was, active, shadow, ..Changed::default() })
+        let mut candidate = None;
+        let change = |book: &Book, layout: &mut Layout<'a>| {
+            candidate = book.shadow_of(function).ok().map(|shadow| shadow.digest);
+            change(book, layout)
+        };
+        let Deployment { number, active, shadow, .. } = if dry_run {
+            self.ledger.rehearse(self.deploy.seen(), change).map_err(unwritten)?
+        } else {
+            let written = self.ledger.write(self.deploy.seen(), change).map_err(unwritten)?;
+            self.nudge.nudge();
+            written
+        };
+        let shadow = shadow.map(|shadow| shadow.digest);
+        let discarded = candidate.filter(|candidate| shadow != Some(*candidate) && active != Some(*candidate));
+        let (function, number) = (function.to_owned(), (!dry_run).then_some(number));
+        Ok(Changed { function, number, was, active, shadow, discarded, ..Changed::default() })
     }
-
-    /// Every step of a deployment, on a thread that may block.
-    fn deploy(&self, function: &str, asked: &Asked, wasm: &[u8], digest: Digest) -> Result<Changed, Problem> {
-        let staged = self.stage.stage(function, digest, wasm).map_err(|Refused { reason, hint }| {
-            let problem =
-                Problem::new(StatusCode::UNPROCESSABLE_ENTITY, format!("the component cannot be deployed: {reason}"));
-            match hint {
-                Some(hint) => problem.detail(hint),
-                None => problem,
-            }
-        })?;
-        let active = self.deploy.active().versions.get(function).cloned();
-        let is_called = active.as_ref().and_then(|version| version.source());
-        if let (Some(says), Some(is), false) = (staged.source.as_deref(), is_called, asked.allow_wider) {
-            is_the_same(function, says, is)?;
-        }
-        // What a version before it was trusted with is nothing new: one that reaches less must not stand in its way.
-        let mut before = self.stage.own_grants(function);
-        before.extend(active.as_ref().map(|version| version.grants()).unwrap_or_default());
-        let is_kept = active.is_some_and(|version| version.state_format() == staged.state_format);
-        let state_format = (!is_kept).then(|| staged.state_format.clone());
-        let wider: Vec<String> = staged.grants.difference(&before).cloned().collect();
-        let narrower: Vec<String> = before.difference(&staged.grants).cloned().collect();
-        if !wider.is_empty() && !asked.allow_wider {
-            let detail = format!(
-                "it imports {}, and the active version does not; allow that if it is meant to (--allow-wider)",
-                wider.join(", ")
-            );
-            return Err(
-                Problem::new(StatusCode::CONFLICT, "the component reaches more than the active version").detail(detail)
-            );
-        }
-        if let (true, Some(format)) = (asked.shadow, &state_format) {
-            let detail = format!(
-                "its state has format {format}, another one than that of the active version, so it could not read that"
-            );
-            let title = "the component cannot run beside the active version";
-            return Err(Problem::new(StatusCode::CONFLICT, title).detail(detail));
-        }
-        if asked.dry_run {
-            let was = self.active(function);
-            if was == Some(digest) {
-                return Err(unwritten(Refusal::Active(digest).into()));
-            }
-            let function = function.to_owned();
-            let (active, shadow) = if asked.shadow { (was, Some(digest)) } else { (Some(digest), None) };
-            return Ok(Changed { function, number: None, was, active, shadow, wider, narrower, state_format });
-        }
-        let own = self.stage.own(function);
-        let changed = self.write(function, |book, layout| {
-            let (bytes, note) = (wasm.len() as u64, asked.note.clone());
-            let candidate = Candidate { digest, bytes, note, state_format: Some(staged.state_format) };
-            if asked.shadow {
-                let own = own.as_ref().map(|own| own.digest);
-                return book.shadow(
-                    function,
-                    candidate,
-                    layout.bring(book, digest, wasm),
-                    own,
-                    epoch_ms(SystemTime::now()),
-                );
-            }
-            let own = own_beneath(book, function, own.as_ref(), layout);
-            let module = layout.bring(book, digest, wasm);
-            book.deploy(function, candidate, module, own, epoch_ms(SystemTime::now()))
-        })?;
-        Ok(Changed { wider, narrower, state_format, ..changed })
-    }
-}
-
-/// Refuses a component that calls itself something else than the active version does: it would reject whatever it is given.
-fn is_the_same(function: &str, says: &str, is: &str) -> Result<(), Problem> {
-    if says == is {
-        return Ok(());
-    }
-    let detail = format!(
-        "it calls itself {says}, and the active version of `{function}` {is}; deploy it to its own function, or allow it if it was given \
-         another name (--allow-wider)"
-    );
-    Err(Problem::new(StatusCode::CONFLICT, "the component is one of another function").detail(detail))
-}
-
-/// What is to lie beneath the first version of a function that is deployed: the component that the app came with.
-fn own_beneath<'a>(
-    book: &Book,
-    function: &str,
-    own: Option<&'a Own>,
-    layout: &mut Layout<'a>,
-) -> Option<(Candidate, Module)> {
-    let own = own.filter(|_| book.function(function).is_none_or(|known| known.active.is_none()));
-    own.map(|Own { digest, wasm, state_format }| {
-        let note = "the app came with it".to_owned();
-        let state_format = Some(state_format.clone());
-        let candidate = Candidate { digest: *digest, bytes: wasm.len() as u64, note, state_format };
-        (candidate, layout.bring(book, *digest, wasm))
-    })
 }
 
 fn viewed(deployed: &Deployed, active: Option<Digest>) -> VersionView {
@@ -403,7 +278,7 @@ async fn rollback(
     let work = move |deployments: &Deployments| {
         let was = deployments.state_format(&function);
         let mut format = None;
-        let changed = deployments.write(&function, |book, _| {
+        let changed = deployments.change(&function, false, |book, _| {
             let change = book.rollback(&function, version.as_deref())?;
             format = change.deployment.versions.first().and_then(|version| version.state_format.clone());
             Ok(change)
@@ -422,7 +297,7 @@ async fn remove(
         return audit(&function, "remove", None, Err(problem));
     }
     let name = function.clone();
-    let work = move |deployments: &Deployments| deployments.write(&function, |book, _| book.remove(&function));
+    let work = move |deployments: &Deployments| deployments.change(&function, false, |book, _| book.remove(&function));
     blocking(&deployments, name, "remove", None, work).await
 }
 

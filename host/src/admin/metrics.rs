@@ -6,7 +6,7 @@
 //! by two versions of each function.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use prometheus::core::Collector;
@@ -379,11 +379,6 @@ impl Register<'_> {
 fn options(of: &Metric) -> HistogramOpts {
     let steps = if let Kind::Histogram(steps) = of.kind { steps } else { &[] };
     HistogramOpts::new(of.name, of.help).buckets(steps.to_vec())
-}
-
-/// What is behind the lock is whole at any time, whoever panicked.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

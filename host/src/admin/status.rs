@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -16,6 +16,7 @@ use crate::app::App;
 use crate::broker::Progress;
 use crate::deploy::book::Number;
 use crate::event::{Digest, Partition};
+use crate::sync::lock;
 
 /// What tells the time since some moment, and never goes back.
 pub type Uptime = Arc<dyn Fn() -> Duration + Send + Sync>;
@@ -46,6 +47,8 @@ pub enum Phase {
     Running,
     /// Its broker does not answer.
     Away,
+    /// Its positions are held by a transaction that the broker does not end.
+    Held,
     /// It has left and does not come back.
     Over,
 }
@@ -196,6 +199,9 @@ impl Status {
                     );
                 }
                 Phase::Away => reasons.push(worker.reason("cannot reach the broker")),
+                Phase::Held => reasons.push(worker.reason(
+                    "waits for a transaction that Kafka does not end; kafka-transactions.sh find-hanging shows it, and abort ends it",
+                )),
                 Phase::Over => reasons.push(worker.reason("has ended")),
             }
             reasons.extend(held.stopped.iter().map(|(partition, why)| Reason {
@@ -392,11 +398,6 @@ impl WorkerStatus {
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// What is behind the lock is whole at any time, whoever panicked.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

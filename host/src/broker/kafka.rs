@@ -23,10 +23,9 @@ use self::rdkafka_client::RdkafkaClient;
 use self::replay::{KafkaReplay, Readers};
 use self::settings::Settings;
 use self::watchdog::Guard;
-use super::{
-    Broker, Error, Exclusive, Identity, Member, Membership, Progress, Publisher, Replay, Topic, TopicChange, lock,
-};
+use super::{Broker, Error, Exclusive, Identity, Member, Membership, Progress, Publisher, Replay, Topic, TopicChange};
 use crate::event::{Offset, Partition};
+use crate::sync::lock;
 
 mod admin;
 mod client;
@@ -166,7 +165,7 @@ impl Broker for Kafka {
             askers.insert(group.to_owned(), admin::of_group(&self.settings, group)?);
         }
         let Some(of_group) = askers.get(group) else { return Ok(Vec::new()) };
-        admin::progress(&self.settings, &self.asker(), of_group, topics)
+        admin::progress(&self.settings, &self.asker(), (group, of_group), topics)
     }
 
     fn check(&self, within: Duration) -> Result<Identity, Error> {

@@ -171,7 +171,7 @@ pub(super) fn print(changed: &Changed, format: Format, out: &mut dyn Write) -> R
 
 fn told(changed: &Changed) -> String {
     let named = |digest: Option<Digest>| digest.map_or_else(|| "the app's own component".to_owned(), |d| d.short());
-    let Changed { function, number, was, active, shadow, wider, narrower, state_format } = changed;
+    let Changed { function, number, was, active, shadow, discarded, wider, narrower, state_format } = changed;
     let mut text = String::new();
     for (what, grants) in [("now reaches", wider), ("no longer reaches", narrower)] {
         if !grants.is_empty() {
@@ -183,6 +183,9 @@ fn told(changed: &Changed) -> String {
             "its state has format {format}, another one than that of the active version: it may not read what that wrote, and nobody goes \
              back by himself if it fails\n"
         ));
+    }
+    if let Some(discarded) = discarded {
+        text.push_str(&format!("{}, the candidate that was beside it, is given up\n", discarded.short()));
     }
     let change = match shadow {
         Some(shadow) if active.is_none() || active == was => {

@@ -249,6 +249,10 @@ impl Asked<'_> {
             broker::Error::Corrupt { partition, .. } => format!(
                 "look at it with kafka-dump-log.sh on the broker that leads {partition}; another replica may be whole"
             ),
+            broker::Error::Unstable { .. } => format!(
+                "kafka-transactions.sh --bootstrap-server {brokers} find-hanging --broker-id N shows where it is open; in each of these \
+                 partitions: kafka-transactions.sh --bootstrap-server {brokers} abort --topic T --partition P --start-offset START"
+            ),
             broker::Error::Fenced { name } => {
                 format!(
                     "stop the other process that runs as {name}, or give this one a name of its own with --instance"

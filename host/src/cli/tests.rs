@@ -97,6 +97,7 @@ fn every_error_of_the_broker_says_what_mends_it() {
         broker::Error::OffsetGone { partition: partition.clone(), wanted: 4, earliest: 9 },
         broker::Error::Shrunk { partition: partition.clone(), expected: 9, end: 4 },
         broker::Error::Corrupt { partition, cause: "checksum".into() },
+        broker::Error::Unstable { group: "shop".into() },
         broker::Error::Fenced { name: "shop.a.0".into() },
         broker::Error::Config { key: "client.dns".into(), reason: "no such property".into() },
         broker::Error::Refused { action: "create `orders`".into(), cause: "too few brokers".into() },
@@ -133,6 +134,10 @@ fn every_error_of_the_broker_says_what_mends_it() {
       caused by: checksum
 
     hint: look at it with kafka-dump-log.sh on the broker that leads orders[3]; another replica may be whole
+
+    error: a transaction that Kafka does not end holds positions of group `shop`
+
+    hint: kafka-transactions.sh --bootstrap-server localhost:9092 find-hanging --broker-id N shows where it is open; in each of these partitions: kafka-transactions.sh --bootstrap-server localhost:9092 abort --topic T --partition P --start-offset START
 
     error: another process runs as `shop.a.0`
 

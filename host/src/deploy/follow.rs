@@ -15,9 +15,10 @@ use super::ledger::{FetchError, Ledger, WriteError};
 use super::shadow::Shadow;
 use super::trial::{self, Blame};
 use super::{Active, Deploy, Step};
-use crate::broker::{Cause, Error, lock};
+use crate::broker::{Cause, Error};
 use crate::event::Digest;
 use crate::invocation::Handler;
+use crate::sync::lock;
 
 /// How often the topic is looked at.
 pub const EVERY: Duration = Duration::from_millis(500);

@@ -10,8 +10,9 @@ use std::sync::{Arc, Mutex};
 use super::book::{Book, Change, Deployment, Module, Number, Refusal};
 use super::record::{self, Unreadable};
 use crate::broker::read::read_to_end;
-use crate::broker::{Broker, Error, lock};
+use crate::broker::{Broker, Error};
 use crate::event::{Digest, Offset};
+use crate::sync::lock;
 
 /// The topic, and what is known of it.
 pub struct Ledger {
@@ -152,6 +153,20 @@ impl Ledger {
         }
         lock(&self.book).enter(deployment.clone());
         Ok(deployment)
+    }
+
+    /// What [`Ledger::write`] would write, as far as can be told without fencing whoever writes.
+    ///
+    /// # Errors
+    /// The same, but never [`WriteError::Raced`].
+    pub fn rehearse<'a>(
+        &self,
+        after: Number,
+        change: impl FnOnce(&Book, &mut Layout<'a>) -> Result<Change, Refusal>,
+    ) -> Result<Deployment, WriteError> {
+        self.catch_up()?;
+        let book = self.book().numbered_after(after);
+        Ok(change(&book, &mut Layout { next: 0, brought: Vec::new() })?.deployment)
     }
 
     /// Where the next record of partition 1 will lie: nobody else writes there.

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use crate::broker::lock;
 use crate::event::{Offset, Partition};
 use crate::invocation::Handler;
+use crate::sync::lock;
 
 /// How many examples of one kind of difference are kept: the first ones.
 pub const EXAMPLES_MAX: usize = 4;

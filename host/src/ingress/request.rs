@@ -3,7 +3,7 @@
 //! Once its body is there a request goes on in a task of its own: a client that leaves loses the answer, not the
 //! event. The task holds the request's permit and its measurement, so both last as long as the work does.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use axum::Json;
@@ -23,6 +23,7 @@ use crate::admin::metrics::Metrics;
 use crate::broker::{PublishError, Stored};
 use crate::event::Header;
 use crate::spans::Entered;
+use crate::sync::lock;
 
 /// When to come back if too many requests are in flight.
 const RETRY_AFTER_BUSY_SECONDS: u64 = 1;
@@ -239,7 +240,7 @@ pub(super) struct Seldom(Mutex<Option<Instant>>);
 
 impl Seldom {
     fn lets_through(&self, now: Instant) -> bool {
-        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = lock(&self.0);
         let through = last.is_none_or(|last| now.duration_since(last) >= LOG_PAUSE);
         if through {
             *last = Some(now);

@@ -6,11 +6,13 @@
 //! stand still too, but for [`CATCH_UP_TICKS`]: a guest is not blamed for it.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use wasmtime::Engine;
+
+use crate::sync::lock;
 
 /// One epoch: the grain of `limits.time`. A thousand wake-ups a second cost a twentieth of a busy host.
 const TICK: Duration = Duration::from_millis(5);
@@ -111,7 +113,7 @@ impl Shared {
     /// Waits for a guest to end, or a tick: a notice that came too early is no harm.
     fn wait(&self) {
         self.waiting.fetch_add(1, Ordering::SeqCst);
-        let gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
+        let gate = lock(&self.gate);
         drop(self.freed.wait_timeout(gate, TICK));
         self.waiting.fetch_sub(1, Ordering::SeqCst);
     }

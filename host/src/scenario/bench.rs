@@ -188,7 +188,7 @@ impl Run {
         let built = transaction::build(&self.plan, &events, &mut handled, &self.stores, 0)
             .map_err(|error| Fault::new(format!("an error event cannot be written: {error}")))?;
         for store in self.stores.values_mut() {
-            Arc::make_mut(store).apply(None);
+            Arc::make_mut(store).apply(None, 0);
         }
         let records = built.transaction.as_ref().map_or(&[][..], |transaction| transaction.records());
         let ended = self.ended(&handled, records.iter().zip(&built.origins), lines);

@@ -4,13 +4,15 @@
 //! there, on the thread that runs the function and for as long as it runs.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use serde::Serialize;
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::subscriber::Interest;
 use tracing::{Dispatch, Event, Level, Metadata, span};
+
+use crate::sync::lock;
 
 /// The target of what functions say.
 const TARGET: &str = "function";
@@ -51,7 +53,7 @@ impl Log {
     /// What `run` gives, and the lines that were written meanwhile. What the host says is dropped.
     pub(super) fn of<T>(&self, run: impl FnOnce() -> T) -> (T, Vec<Line>) {
         let ran = tracing::dispatcher::with_default(&self.dispatch, run);
-        (ran, std::mem::take(&mut *self.lines.lock().unwrap_or_else(PoisonError::into_inner)))
+        (ran, std::mem::take(&mut *lock(&self.lines)))
     }
 }
 
@@ -84,7 +86,7 @@ impl tracing::Subscriber for Keep {
         };
         let mut line = Line { function: String::new(), level, from: String::new(), message: String::new() };
         event.record(&mut line);
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+        lock(&self.lines).push(line);
     }
 
     // No span is enabled.

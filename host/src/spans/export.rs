@@ -21,7 +21,7 @@ use opentelemetry_sdk::trace::{SpanData, SpanExporter};
 
 use super::Waiting;
 use crate::admin::metrics::SpanResult;
-use crate::broker::lock;
+use crate::sync::lock;
 
 /// How long a collector may take for one batch.
 const SENT_WITHIN: Duration = Duration::from_secs(10);

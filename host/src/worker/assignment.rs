@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::restore::CACHE_AGE_MAX;
-use super::{Ended, Worker, sort};
+use super::{Ended, Stores, Worker, sort};
 use crate::admin::status::Phase;
 use crate::broker::Position;
 use crate::deploy;
-use crate::event::Partition;
+use crate::event::{Offset, Partition};
 
 impl Worker {
     pub(super) fn take(&mut self, positions: BTreeMap<Partition, Position>) {
@@ -19,6 +19,10 @@ impl Worker {
         self.drop_aged(now);
         for (partition, position) in positions {
             for (function, changelog) in self.parts.plan.states(&partition) {
+                if drop_ahead(&mut self.stores, (function, partition.clone()), position.next) {
+                    tracing::warn!(%partition, "the group is behind what was committed here; restoring all of its state");
+                    self.meters.hold(&self.stores);
+                }
                 self.restore.add(partition.clone(), function, changelog);
             }
             let deployment = deploy::noted(&position.note);
@@ -105,5 +109,38 @@ impl Worker {
             "state restored, running"
         );
         Ok(())
+    }
+}
+
+/// Drops a store that was kept from before and holds more than the group knows of. Its changelog has the truth.
+fn drop_ahead(stores: &mut Stores, of: (usize, Partition), position: Option<Offset>) -> bool {
+    let is_ahead = stores.get(&of).is_some_and(|store| store.is_ahead_of(position));
+    is_ahead && stores.remove(&of).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::worker::state::Store;
+
+    #[test]
+    fn a_store_that_is_ahead_of_its_groups_position_is_restored_anew_and_any_other_is_kept() {
+        let of = (0, Partition::new("in", 0));
+        let kept_at = |position: Option<Offset>| {
+            let mut store = Store::default();
+            store.apply(Some(40), 7);
+            let mut stores = Stores::from([(of.clone(), Arc::new(store))]);
+            assert_eq!(drop_ahead(&mut stores, of.clone(), position), stores.is_empty());
+            !stores.is_empty()
+        };
+        // Events 6 and after are to be handled again, and 6 has left its changes.
+        assert!(!kept_at(Some(6)));
+        assert!(!kept_at(None), "nor is anything known of a group without a position");
+        assert!(kept_at(Some(7)) && kept_at(Some(9)));
+        // What was only restored is what the changelog says.
+        let mut stores = Stores::from([(of.clone(), Arc::default())]);
+        assert!(!drop_ahead(&mut stores, of, None));
     }
 }

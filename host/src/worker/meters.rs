@@ -151,7 +151,7 @@ mod tests {
         let mut changed = Store::clone(&store(b"a"));
         let before = Size::of(&changed);
         changed.lay(vec![(b"new".to_vec(), Some(b"xy".to_vec()))], 0);
-        changed.apply(None);
+        changed.apply(None, 0);
         one.changed(0, before, Size::of(&changed));
         assert_eq!(told(), (vec![4.0], vec![20.0]));
         drop(one);

@@ -27,6 +27,8 @@ pub struct Store {
     bytes: usize,
     /// The changelog offset up to which `committed` is known. Earlier records may be in it too.
     next: Offset,
+    /// The newest event whose changes were applied here, of those that made some: the offset after it. 0 when all was restored.
+    applied: Offset,
 }
 
 impl Store {
@@ -68,12 +70,18 @@ impl Store {
     }
 
     /// The transaction is committed: the overlay is now the truth. `end` is where its records end in the changelog, when
-    /// that is known.
-    pub fn apply(&mut self, end: Option<Offset>) {
+    /// that is known; `input` is the offset after the event that made the changes, or one of them.
+    pub fn apply(&mut self, end: Option<Offset>, input: Offset) {
         for (key, laid) in std::mem::take(&mut self.overlay) {
             self.restore(key, laid.value);
         }
         self.next = self.next.max(end.unwrap_or(0));
+        self.applied = self.applied.max(input);
+    }
+
+    /// Whether it holds what events from this position on did: their transaction was taken for committed, and was not.
+    pub fn is_ahead_of(&self, position: Option<Offset>) -> bool {
+        self.applied > position.unwrap_or(0)
     }
 
     /// The batch came to nothing.
@@ -199,14 +207,14 @@ mod tests {
             let mut store = Store::default();
             put(&mut model, &old);
             store.lay(old, 0);
-            store.apply(Some(7));
+            store.apply(Some(7), 0);
             put(&mut model, &batch);
             store.lay(batch, 1);
             for (key, value) in &model {
                 prop_assert_eq!(store.get(key), Some(value.as_slice()));
             }
             let mut applied = store.clone();
-            applied.apply(None);
+            applied.apply(None, 0);
             let bytes: usize = model.iter().map(|(key, value)| key.len() + value.len()).sum();
             prop_assert_eq!((applied.len(), applied.size_bytes()), (model.len(), bytes));
             put(&mut model, &own);
@@ -223,7 +231,7 @@ mod tests {
         fn a_batch_that_came_to_nothing_leaves_no_trace(old in changes(), batch in changes()) {
             let mut store = Store::default();
             store.lay(old, 0);
-            store.apply(None);
+            store.apply(None, 0);
             let before = store.scan(b"", None, usize::MAX, &BTreeMap::new());
             store.lay(batch, 1);
             store.undo();

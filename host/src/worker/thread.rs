@@ -21,6 +21,12 @@ const LASTED: Duration = Duration::from_secs(30);
 /// Between steps while the broker is away.
 const AWAY_WAIT: Duration = Duration::from_millis(200);
 
+/// What is to be done about a transaction that never ends. Kafka 4.3 and 4.4 leave one behind when all replicas of a partition are gone
+/// while it is being ended (KAFKA-20734).
+const HELD: &str = "waiting for a transaction that should have ended long ago; nothing is lost. kafka-transactions.sh \
+                    --bootstrap-server BROKERS find-hanging --broker-id N shows its partitions; end it in every one of them: \
+                    kafka-transactions.sh --bootstrap-server BROKERS abort --topic T --partition P --start-offset START";
+
 /// The clock of production.
 #[derive(Debug)]
 pub struct SystemClock(Instant);
@@ -84,20 +90,24 @@ pub fn run(parts: Parts, member: &Member, stop: &AtomicBool, leave_within: Durat
 
 /// Steps until told to stop or the membership ends.
 fn steps(worker: &mut Worker, parts: &Parts, stop: &AtomicBool) -> Result<(), Ended> {
-    let mut away = false;
+    let mut away = None;
     while !stop.load(Ordering::Relaxed) {
         match worker.step(POLL_WAIT) {
             Ok(()) => {
-                if std::mem::take(&mut away) {
+                if away.take().is_some() {
                     parts.status.set_phase(worker.phase());
                     tracing::info!(group = parts.plan.group, "the broker is back");
                 }
             }
             Err(Ended::Away(error)) => {
                 parts.metrics.broker_error(&error);
-                if !std::mem::replace(&mut away, true) {
-                    tracing::warn!(%error, group = parts.plan.group, "waiting for the broker");
-                    parts.status.set_phase(Phase::Away);
+                let phase = if matches!(error, Error::Unstable { .. }) { Phase::Held } else { Phase::Away };
+                if away.replace(phase) != Some(phase) {
+                    parts.status.set_phase(phase);
+                    match phase {
+                        Phase::Held => tracing::error!(%error, group = parts.plan.group, "{HELD}"),
+                        _ => tracing::warn!(%error, group = parts.plan.group, "waiting for the broker"),
+                    }
                 }
                 parts.status.beat();
                 parts.clock.sleep(AWAY_WAIT);

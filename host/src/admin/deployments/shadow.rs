@@ -11,6 +11,7 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use serde::{Deserialize, Serialize};
 
+use super::steps::own_beneath;
 use super::wire::{Changed, VersionView};
 use super::{Deployments, Problem, audit, blocking, is_note, unreadable, unwritten, viewed};
 use crate::deploy::book::Candidate;
@@ -149,13 +150,13 @@ impl Deployments {
         let own = self.stage.own(function);
         let was = self.state_format(function);
         let mut format = None;
-        let changed = self.write(function, |book, layout| {
+        let changed = self.change(function, false, |book, layout| {
             let shadow = book.shadow_named(function, version)?;
             format.clone_from(&shadow.state_format);
             let note = note.unwrap_or_else(|| shadow.note.clone());
             let (bytes, state_format) = (shadow.module.bytes, shadow.state_format.clone());
             let candidate = Candidate { digest: shadow.digest, bytes, note, state_format };
-            let own = super::own_beneath(book, function, own.as_ref(), layout);
+            let own = own_beneath(book, function, own.as_ref(), layout);
             book.deploy(function, candidate, shadow.module, own, epoch_ms(SystemTime::now()))
         })?;
         // Another version may have become active beside it.
@@ -163,7 +164,7 @@ impl Deployments {
     }
 
     fn discard(&self, function: &str, version: &str) -> Result<Changed, Problem> {
-        let changed = self.write(function, |book, _| book.discard(function, version))?;
+        let changed = self.change(function, false, |book, _| book.discard(function, version))?;
         // The active version stays, whoever it came from.
         Ok(Changed { active: changed.was, ..changed })
     }

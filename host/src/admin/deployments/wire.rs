@@ -59,6 +59,9 @@ pub struct Changed {
     /// The candidate that is to be beside it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shadow: Option<Digest>,
+    /// The candidate that was beside the active version, and is to be neither any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub discarded: Option<Digest>,
     /// What it reaches, and the one before it did not.
     #[serde(default)]
     pub wider: Vec<String>,

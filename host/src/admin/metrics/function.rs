@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use prometheus::{Error, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
-use super::{Register, Verdict, list, lock};
+use super::{Register, Verdict, list};
 use crate::deploy::shadow::{Compared, Counts, Difference};
 use crate::event::{Class, Digest};
+use crate::sync::lock;
 
 /// How many versions of one function are shown.
 const VERSIONS_MAX: usize = 2;

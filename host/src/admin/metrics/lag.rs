@@ -9,8 +9,9 @@ use std::sync::{Arc, Mutex};
 
 use prometheus::{Error, GaugeVec, IntGaugeVec};
 
-use super::{Register, list, lock};
+use super::{Register, list};
 use crate::event::Partition;
+use crate::sync::lock;
 
 /// A group and a partition that it reads.
 type Key = (String, Partition);

@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex};
 use super::job::{Denied, Work};
 use super::shared::Shared;
 use super::{keys, log};
-use crate::broker::{Error, Progress, Pulse, TopicChange, lock};
+use crate::broker::{Error, Progress, Pulse, TopicChange};
 use crate::event::Partition;
+use crate::sync::lock;
 
 /// What was said to do nothing here. Bounded by the number of Kafka's keys.
 #[derive(Default)]

@@ -3,7 +3,7 @@
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Instant;
 
-use crate::broker::lock;
+use crate::sync::lock;
 
 /// Rung when there is something to look at. Whoever waits says how many rings were heard before the last look, so that none
 /// is missed between looking and waiting.

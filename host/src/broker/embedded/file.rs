@@ -28,7 +28,7 @@ use self::held::Held;
 pub(super) use self::opening::text_of;
 use self::opening::{Access, META, WRITES_KEY, create, hold, initialise, sort, sort_panics, writes_of};
 use super::open_error::OpenError;
-use crate::broker::lock;
+use crate::sync::lock;
 
 mod held;
 mod opening;

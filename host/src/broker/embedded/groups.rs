@@ -11,8 +11,9 @@ use std::time::Instant;
 use super::bell::Bell;
 use super::catalog::Catalog;
 use super::group::{Given, Group, Sitting, Standing, Turn};
-use crate::broker::{Member, lock};
+use crate::broker::Member;
 use crate::event::Partition;
+use crate::sync::lock;
 
 /// The groups that have members.
 pub(super) struct Groups {

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, PoisonError};
 
 use super::job::Job;
-use crate::broker::lock;
+use crate::sync::lock;
 
 /// How many jobs may wait before records from outside are turned away.
 const JOBS_MAX: usize = 10_000;

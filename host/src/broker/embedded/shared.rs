@@ -11,8 +11,9 @@ use super::file::{Fault, File};
 use super::groups::Groups;
 use super::job::{Denied, Job, Stored, Work};
 use super::queue::Queue;
-use crate::broker::{Error, Pulse, lock};
+use crate::broker::{Error, Pulse};
 use crate::event::Partition;
+use crate::sync::lock;
 
 /// How often a thread that waits for the writer shows that it lives.
 const BEAT: Duration = Duration::from_secs(1);

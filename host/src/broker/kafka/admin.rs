@@ -213,18 +213,32 @@ fn await_config(settings: &Settings, name: &str, wanted: &BTreeMap<String, Strin
 
 /// A client that asks on behalf of a group, which it does not join.
 pub(super) fn of_group(settings: &Settings, group: &str) -> Result<BaseConsumer<Quiet>, Error> {
-    let mut config = settings.reader("read_committed");
-    config.set("group.id", group);
-    config
-        .create_with_context(Quiet::default())
+    asking_for(settings, group, "read_committed")
         .map_err(|e| Fault::of("creating a client", &e).into_error(&settings.brokers))
+}
+
+fn asking_for(settings: &Settings, group: &str, isolation: &str) -> Result<BaseConsumer<Quiet>, KafkaError> {
+    let mut config = settings.reader(isolation);
+    config.set("group.id", group);
+    config.create_with_context(Quiet::default())
+}
+
+/// A group's positions as they are, whatever open transactions are about to make of them: a client that reads what is uncommitted does
+/// not ask for stable ones (KIP-447).
+pub(super) fn unstable(
+    settings: &Settings,
+    group: &str,
+    partitions: TopicPartitionList,
+    within: Duration,
+) -> Result<TopicPartitionList, KafkaError> {
+    asking_for(settings, group, "read_uncommitted")?.committed_offsets(partitions, within)
 }
 
 /// A group's positions against the ends of the topics' partitions.
 pub(super) fn progress(
     settings: &Settings,
     asker: &BaseConsumer<Quiet>,
-    of_group: &BaseConsumer<Quiet>,
+    (group, of_group): (&str, &BaseConsumer<Quiet>),
     topics: &[&str],
 ) -> Result<Vec<Progress>, Error> {
     let away = |call, e: &KafkaError| Fault::of(call, e).into_error(&settings.brokers);
@@ -237,7 +251,10 @@ pub(super) fn progress(
     if list.count() == 0 {
         return Ok(Vec::new());
     }
-    let committed = of_group.committed_offsets(list, ASK).map_err(|e| away("reading committed positions", &e))?;
+    // A transaction that does not end must not hide how far the group is behind.
+    let anyway = |error| unstable(settings, group, list.clone(), ASK).map_err(|_| error);
+    let committed = of_group.committed_offsets(list.clone(), ASK).or_else(anyway);
+    let committed = committed.map_err(|e| away("reading committed positions", &e))?;
     let bounds = |at| bounds(of_group, &committed, at).map_err(|e| away("reading the bounds of partitions", &e));
     let (starts, ends) = (bounds(Place::Beginning)?, bounds(Place::End)?);
     let mut all = Vec::new();

@@ -74,6 +74,9 @@ pub(super) trait Client: Send {
     fn committed(&mut self, partitions: &[Partition], within: Duration)
     -> Result<BTreeMap<Partition, Position>, Fault>;
 
+    /// Whether these partitions' positions could be had if those that open transactions are about to move were not waited for.
+    fn is_held(&mut self, partitions: &[Partition], within: Duration) -> bool;
+
     /// The oldest offset of a partition, and the end of what is committed in it.
     fn bounds(&mut self, partition: &Partition, within: Duration) -> Result<(Offset, Offset), Fault>;
 

@@ -22,6 +22,9 @@ use crate::event::{Offset, Partition, Record};
 
 /// How long one call may wait for the broker before it is made again.
 const CALL: Duration = Duration::from_secs(5);
+/// How long positions may be held by a transaction: as long as one may last, and twice as long as brokers take to look for those that
+/// last too long (`transaction.abort.timed.out.transaction.cleanup.interval.ms`, by default 10 s).
+pub(super) const HELD: Duration = Duration::from_secs(30);
 /// How long to wait for deliveries before looking whether one of them failed.
 const DRAIN: Duration = Duration::from_millis(20);
 
@@ -220,8 +223,16 @@ fn find_out<C: Client>(
     init(client, Batching::Many, pulse, guard)?;
     let partitions: Vec<Partition> = transaction.positions.keys().cloned().collect();
     let mut found = BTreeMap::new();
+    let asked = Instant::now();
     again(pulse, || {
-        found = guard.watch(|| client.committed(&partitions, CALL))?;
+        let answer = guard.watch(|| client.committed(&partitions, CALL));
+        found = answer.map_err(|fault| match fault.demand {
+            // Whoever joins anew tells what stands in the way, and that it does.
+            Demand::Retry if asked.elapsed() >= HELD && guard.watch(|| client.is_held(&partitions, CALL)) => {
+                Fault { demand: Demand::Replace, ..fault }
+            }
+            _ => fault,
+        })?;
         Ok(())
     })
     .map_err(|fault| CommitError::Over { cause: fault.boxed() })?;

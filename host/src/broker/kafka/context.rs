@@ -17,8 +17,8 @@ use rdkafka::types::RDKafkaRespErr;
 
 use super::client::Delivery;
 use super::errors::Fault;
-use crate::broker::lock;
 use crate::event::Partition;
+use crate::sync::lock;
 
 /// Logs and errors of any client.
 #[derive(Debug, Default)]

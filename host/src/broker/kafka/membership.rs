@@ -33,19 +33,23 @@ pub(super) struct KafkaMembership<C> {
     revoked: Option<Polled>,
     /// When the consumer last reported a broker that is away.
     shaken: Option<Instant>,
+    /// Since when positions are asked for in vain.
+    in_vain: Option<Instant>,
 }
 
 impl<C: Client> KafkaMembership<C> {
     pub(super) fn new(client: C, member: Member, endpoint: String, guard: Guard) -> Self {
-        Self { client, member, endpoint, guard, owned: BTreeSet::new(), pending: None, revoked: None, shaken: None }
+        let (owned, pending, revoked) = (BTreeSet::new(), None, None);
+        Self { client, member, endpoint, guard, owned, pending, revoked, shaken: None, in_vain: None }
     }
 
     /// Takes the pending assignment, once its positions are known.
     fn settle(&mut self, partitions: Vec<Partition>) -> Result<Polled, Error> {
         let found = match self.guard.watch(|| self.client.committed(&partitions, ASK)) {
             Ok(found) => found,
-            Err(fault) => return self.put_off(partitions, fault),
+            Err(fault) => return self.unanswered(partitions, fault),
         };
+        self.in_vain = None;
         let mut starts = BTreeMap::new();
         let mut positions = BTreeMap::new();
         // A partition without a leader must not hold up the others, nor take their time one after the other.
@@ -82,6 +86,19 @@ impl<C: Client> KafkaMembership<C> {
         self.client.assign(&starts).map_err(|fault| fault.into_error(&self.endpoint))?;
         self.owned = partitions.into_iter().collect();
         Ok(Polled::Assigned(positions))
+    }
+
+    /// A broker that does not tell positions may be away, or wait for a transaction that never ends.
+    fn unanswered(&mut self, partitions: Vec<Partition>, fault: Fault) -> Result<Polled, Error> {
+        let since = *self.in_vain.get_or_insert_with(Instant::now);
+        let is_held = fault.demand == Demand::Retry
+            && since.elapsed() >= commit::HELD
+            && self.guard.watch(|| self.client.is_held(&partitions, ASK));
+        if is_held {
+            self.pending = Some(partitions);
+            return Err(Error::Unstable { group: self.member.group.clone() });
+        }
+        self.put_off(partitions, fault)
     }
 
     /// Keeps the assignment for the next poll when the broker is away; anything else is an error.

@@ -14,7 +14,8 @@ use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 
 use super::errors::Fault;
 use super::settings::Settings;
-use crate::broker::{Error, Identity, lock};
+use crate::broker::{Error, Identity};
+use crate::sync::lock;
 
 /// Requests that a transaction fenced by its consumer group needs, and the version of each.
 const NEEDED: [(&str, i16, &str); 5] = [

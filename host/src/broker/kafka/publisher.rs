@@ -15,8 +15,9 @@ use super::context::Quiet;
 use super::errors::{Fault, is_away, is_refused};
 use super::rdkafka_client::headers_of;
 use super::settings::Settings;
-use crate::broker::{Error, Promise, PublishError, Publisher, Stored, lock};
+use crate::broker::{Error, Promise, PublishError, Publisher, Stored};
 use crate::event::Record;
+use crate::sync::lock;
 
 /// How often a record is sent that is refused for the company it travels in.
 const SENDS_MAX: usize = 5;

@@ -12,6 +12,7 @@ use rdkafka::message::{BorrowedMessage, Header as SentHeader, Headers, Message, 
 use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
 use rdkafka::topic_partition_list::TopicPartitionList;
 
+use super::admin;
 use super::client::{Batching, Client, Delivery, Signal, Start};
 use super::context::{Change, Deliveries, Member, Producing, Talk};
 use super::errors::{Demand, Fault};
@@ -34,6 +35,7 @@ struct Transactor {
 /// A membership's consumer and producer.
 pub(super) struct RdkafkaClient {
     settings: Settings,
+    group: String,
     transactional_id: String,
     /// Whether the place outlives this client.
     stable: bool,
@@ -56,6 +58,7 @@ impl RdkafkaClient {
         let names = Names::default();
         Ok(Self {
             settings: settings.clone(),
+            group: member.group.clone(),
             transactional_id: member.name.clone(),
             stable: member.stable,
             consumer,
@@ -119,6 +122,11 @@ impl Client for RdkafkaClient {
             positions.insert(self.names.partition(element.topic(), element.partition()), position);
         }
         Ok(positions)
+    }
+
+    fn is_held(&mut self, partitions: &[Partition], within: Duration) -> bool {
+        let asked = list(partitions.iter(), |_| Place::Invalid);
+        asked.is_ok_and(|asked| admin::unstable(&self.settings, &self.group, asked, within).is_ok())
     }
 
     fn bounds(&mut self, partition: &Partition, within: Duration) -> Result<(Offset, Offset), Fault> {

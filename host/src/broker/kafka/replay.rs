@@ -17,8 +17,9 @@ use super::context::Quiet;
 use super::errors::Fault;
 use super::rdkafka_client::{Names, event_of};
 use super::settings::Settings;
-use crate::broker::{Error, Replay, Replayed, lock};
+use crate::broker::{Error, Replay, Replayed};
 use crate::event::{Event, Offset, Partition};
+use crate::sync::lock;
 
 /// One question to the broker.
 const ASK: Duration = Duration::from_secs(5);

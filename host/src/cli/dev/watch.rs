@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 
 use crate::app::{App, manifest};
-use crate::broker::lock;
+use crate::sync::lock;
 
 /// Changes that wait at most. More are told by those that wait: all of an app is built.
 pub(super) const CHANGES_MAX: usize = 256;

@@ -4,12 +4,12 @@ use std::sync::{Arc, Mutex};
 
 use crate::admin::metrics::Metrics;
 use crate::admin::status::{Deployments, OnTrial, Status};
-use crate::broker::lock;
 use crate::deploy::Active;
 use crate::deploy::book::{Deployment, Number};
 use crate::deploy::follow::Witness;
 use crate::deploy::trial::Blame;
 use crate::event::Digest;
+use crate::sync::lock;
 
 /// Shows it.
 pub(super) struct Seen {

@@ -96,7 +96,7 @@ fn a_candidate_sees_what_is_committed_and_what_the_active_version_changed_before
     let mut store = Store::default();
     let change = |key: &str, value: &str| (key.as_bytes().to_vec(), Some(value.as_bytes().to_vec()));
     store.lay(vec![change("a", "1"), change("b", "2")], 0);
-    store.apply(None);
+    store.apply(None, 0);
     // All of the batch lies over the store by now, what comes later too.
     store.lay(vec![change("a", "later"), change("c", "later")], 1);
     let changes = [change("b", "3"), (b"a".to_vec(), None)].into_iter().collect();

@@ -7,12 +7,12 @@ use std::process::Command;
 use super::{say, variable, without_kafka};
 
 /// What is started when `FNHOST_TEST_KAFKA_VERSION` names nothing else.
-pub(crate) const VERSION: &str = "4.3.1";
+pub(crate) const VERSION: &str = "4.2.1";
 
 /// Where the jars of one Kafka version lie: broker and tools.
 #[derive(Clone, Debug)]
 pub(crate) struct Jars {
-    /// The version, such as `4.3.1`.
+    /// The version, such as `4.2.1`.
     pub(crate) version: String,
     folder: PathBuf,
 }

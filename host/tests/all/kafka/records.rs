@@ -126,16 +126,28 @@ impl Kafka {
         producer.init_transactions(PATIENCE).unwrap();
         producer.begin_transaction().unwrap();
         send(&producer, records);
-        Open { producer }
+        Open { client: self.client(), producer }
     }
 }
 
 /// A transaction whose records the broker has, and whose end is not decided.
 pub(crate) struct Open {
+    client: ClientConfig,
     producer: ThreadedProducer<rdkafka::producer::DefaultProducerContext>,
 }
 
 impl Open {
+    /// Puts positions of a group into it, which nobody can read until it ends.
+    pub(crate) fn hold(&self, group: &str, positions: &[(&str, i32, Offset)]) {
+        let mut list = TopicPartitionList::new();
+        for (topic, partition, next) in positions {
+            list.add_partition_offset(topic, *partition, Start::Offset(*next)).unwrap();
+        }
+        let member: BaseConsumer = self.client.clone().set("group.id", group).create().unwrap();
+        let member = member.group_metadata().unwrap();
+        self.producer.send_offsets_to_transaction(&list, &member, PATIENCE).unwrap();
+    }
+
     /// Makes its records visible.
     pub(crate) fn commit(self) {
         self.producer.commit_transaction(PATIENCE).unwrap();

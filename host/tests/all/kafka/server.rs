@@ -164,6 +164,9 @@ impl OwnBroker {
 
 impl Drop for OwnBroker {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            say(&format!("the end of the log of {}:\n{}", self.kafka.brokers, self.log_end()));
+        }
         self.end(b"");
         // The shell did this already, unless the broker was killed before.
         fs::remove_dir_all(&self.folder).ok();

@@ -21,6 +21,15 @@ const OUTAGE: Duration = Duration::from_secs(30);
 const STANDSTILL: Duration = Duration::from_secs(23);
 const CLIENTS: usize = 4;
 
+/// Ends what the clients do, also when what they wait for fails: nobody would hear of it otherwise.
+struct Posting<'a>(&'a AtomicBool);
+
+impl Drop for Posting<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+}
+
 /// Waits until the host says of itself that it is not ready, and gives what it says.
 fn unready(host: &Host) -> String {
     eventually("the host is not ready", || {
@@ -76,6 +85,7 @@ fn orders_taken_before_during_and_after_an_outage_are_each_shipped_once_by_the_s
     let taken: Vec<String> = std::thread::scope(|scope| {
         let clients: Vec<_> =
             (0..CLIENTS).map(|client| scope.spawn(move || trickle(address, client, posting, order))).collect();
+        let is_posting = Posting(posting);
         pause(Duration::from_secs(3));
         world.kill_broker();
         let began = Instant::now();
@@ -85,9 +95,9 @@ fn orders_taken_before_during_and_after_an_outage_are_each_shipped_once_by_the_s
         assert_eq!(host.admin("/readyz").0, 503);
         assert_eq!(host.admin("/livez").0, 200);
         world.start_broker_again();
-        eventually("the host is ready again", || (host.admin("/readyz").0 == 200).then_some(()));
+        ready_again(&host);
         pause(Duration::from_secs(3));
-        posting.store(false, Ordering::Relaxed);
+        drop(is_posting);
         let taken = |client: ScopedJoinHandle<'_, _>| client.join().unwrap_or_else(|_| panic!("{}", host.log()));
         clients.into_iter().flat_map(taken).collect()
     });
@@ -116,6 +126,7 @@ fn hosts_come_back_from_a_kafka_that_stood_still_under_load_and_deploys_and_each
             .enumerate()
             .map(|(client, host)| scope.spawn(move || trickle(&host.http, client, posting, mixed)))
             .collect();
+        let is_posting = (Posting(posting), Posting(deploying));
         let deployer = {
             let hosts = &hosts;
             scope.spawn(move || {
@@ -147,7 +158,7 @@ fn hosts_come_back_from_a_kafka_that_stood_still_under_load_and_deploys_and_each
             });
         }
         pause(Duration::from_secs(3));
-        posting.store(false, Ordering::Relaxed);
+        drop(is_posting);
         let logs = || each().map(Host::log).collect::<String>();
         let taken = |client: ScopedJoinHandle<'_, _>| client.join().unwrap_or_else(|_| panic!("{}", logs()));
         clients.into_iter().map(taken).flat_map(|ids: Vec<String>| ids.into_iter().enumerate()).collect()
@@ -160,6 +171,45 @@ fn hosts_come_back_from_a_kafka_that_stood_still_under_load_and_deploys_and_each
         let (code, log) = host.terminate();
         assert_eq!(code, 0, "a host did not last, or did not drain:\n{log}");
     }
+}
+
+#[test]
+fn a_host_whose_positions_a_transaction_holds_says_how_to_end_it_and_goes_on_when_it_has_ended() {
+    let Some(world) = World::new() else { return };
+    let host = Host::start(&world, &[]).ready();
+    let first = place(&host.http, &order(1));
+    world.await_shipped(std::slice::from_ref(&first));
+    world.nothing_is_left("fulfilment", 4);
+    assert_eq!(host.terminate().0, 0);
+
+    // As one that the broker forgot to end: it lasts for longer than any of a host's may.
+    let transaction = world.kafka().open(&[], Duration::from_secs(300));
+    let held: Vec<(&str, i32, i64)> = (0..6).map(|partition| ("order-received", partition, 0)).collect();
+    transaction.hold("fulfilment", &held);
+    let host = Host::start(&world, &[]);
+    host.said_in_log("connected");
+    let second = place(&host.http, &order(2));
+    eventually("the host says what it waits for", || {
+        unready(&host).contains("waits for a transaction that Kafka does not end").then_some(())
+    });
+    let said = host.said_in_log("kafka-transactions.sh");
+    assert!(said.contains("group `fulfilment`") && said.contains("abort --topic T"), "{said}");
+    eventually("the order that waits is counted all the same", || {
+        host.admin("/metrics").1.lines().any(|line| is_behind(line, "order-received")).then_some(())
+    });
+
+    transaction.abort();
+    let host = host.ready();
+    world.await_shipped(&[first.clone(), second.clone()]);
+    assert_eq!(world.shipped(), [(first, 1), (second, 1)].into());
+    assert_eq!(host.terminate().0, 0);
+}
+
+/// Whether a line of `/metrics` says that a group has records of a topic before it.
+fn is_behind(line: &str, topic: &str) -> bool {
+    line.starts_with("fnhost_lag_records{group=\"fulfilment\"")
+        && line.contains(&format!("topic=\"{topic}\""))
+        && !line.ends_with(" 0")
 }
 
 /// Waits until a host is ready, for as long as sessions, transactions and connections may take one after the other.

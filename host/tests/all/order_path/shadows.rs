@@ -1,5 +1,7 @@
 //! A candidate beside the active version: it meets the same events and the same state, and nothing that it does is seen.
 
+use std::path::Path;
+
 use fnhost::event::Digest;
 use serde_json::{Value, json};
 
@@ -7,6 +9,7 @@ use super::apps::OwnApp;
 use super::hosts::{Host, told};
 use super::trials::{app, broken, documents};
 use super::world::{World, fnhost};
+use crate::guests::guest;
 use crate::kafka::eventually;
 
 fn send(host: &Host, app: &OwnApp, scripts: &[&str]) {
@@ -29,7 +32,10 @@ fn is_beside(hosts: &[Host], app: &OwnApp) -> Digest {
     let file = app.path().join("candidate.wasm");
     let (wasm, candidate) = broken();
     std::fs::write(&file, wasm).unwrap();
-    let said = told(&hosts[0], &["deploy", "guest", file.to_str().unwrap(), "--shadow", "--note", "half the time"]);
+    let asked = ["deploy", "guest", file.to_str().unwrap(), "--shadow", "--note", "half the time"];
+    let said = told(&hosts[0], &[&asked[..], &["--dry-run"]].concat());
+    assert!(said.starts_with("nothing is in the way of guest ") && said.contains(" beside it"), "{said}");
+    let said = told(&hosts[0], &asked);
     assert!(said.contains(&format!("and {} beside it", candidate.short())), "{said}");
     for host in hosts {
         host.said_in_log(&format!("candidate=\"{}\"", candidate.short()));
@@ -110,6 +116,19 @@ fn a_candidate_is_compared(app: &OwnApp, hosts: &[Host]) {
     assert!(listed.contains(&format!("* {}", candidate.short())) && listed.contains("half the time"), "{listed}");
     let (code, _, refused) = fnhost(&["shadow", "guest", "--admin", &host.admin]);
     assert!(code != 0 && refused.contains("`guest` has no candidate"), "{refused}");
+
+    // A dry run knows what stands in the way of the real one, and what is given up along the way is said.
+    let own = guest("guest");
+    let asked = |file: &Path, more: &[&str]| {
+        let asked = ["deploy", "guest", file.to_str().unwrap(), "--admin", &host.admin];
+        fnhost(&[&asked, more].concat())
+    };
+    let (code, _, refused) = asked(&app.path().join("candidate.wasm"), &["--shadow", "--dry-run"]);
+    assert!(code != 0 && refused.contains("is active already"), "{refused}");
+    told(host, &["deploy", "guest", own.to_str().unwrap(), "--shadow"]);
+    let own = Digest::of(&std::fs::read(own).unwrap());
+    let said = told(host, &["remove", "guest"]);
+    assert!(said.contains(&format!("{}, the candidate that was beside it, is given up", own.short())), "{said}");
 }
 
 #[test]

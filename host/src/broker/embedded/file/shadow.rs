@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use redb::StorageBackend;
 
-use crate::broker::lock;
+use crate::sync::lock;
 
 /// What lies beneath, with what was written laid over it.
 #[derive(Debug)]
