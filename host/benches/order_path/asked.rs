@@ -1,6 +1,6 @@
 //! What is to be measured, from the command line.
 
-const PARTS: [&str; 7] = ["throughput", "costs", "latency", "seeing", "start", "swaps", "embedded"];
+const PARTS: [&str; 8] = ["throughput", "costs", "latency", "seeing", "start", "swaps", "idle", "embedded"];
 
 /// Parts and numbers.
 pub(crate) struct Asked {
@@ -19,6 +19,8 @@ pub(crate) struct Asked {
     pub(crate) swaps: usize,
     /// How often a host is killed meanwhile.
     pub(crate) kills: usize,
+    /// How many functions a host has.
+    pub(crate) functions: usize,
 }
 
 impl Asked {
@@ -36,6 +38,7 @@ impl Asked {
             starts: 10,
             swaps: 1000,
             kills: 10,
+            functions: 200,
         };
         let mut is_bench = false;
         for argument in std::env::args().skip(1) {
@@ -75,6 +78,7 @@ impl Asked {
             "starts" => &mut self.starts,
             "swaps" => &mut self.swaps,
             "kills" => &mut self.kills,
+            "functions" => &mut self.functions,
             _ => panic!("`{key}` is no key: see the head of benches/order_path/main.rs"),
         }
     }

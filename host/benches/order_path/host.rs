@@ -29,13 +29,22 @@ impl Host {
     pub(crate) fn start(stage: &Stage, ground: &Ground<'_>, name: &str, cache: &Path, more: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let app = stage.copy(name, folder.path());
+        Self::run_in(folder, &app, &ground.option(), cache, more)
+    }
+
+    /// The same for any application.
+    pub(crate) fn run(app: &Path, broker: &[String], cache: &Path, more: &[&str]) -> Self {
+        Self::run_in(tempfile::tempdir().unwrap(), app, broker, cache, more)
+    }
+
+    fn run_in(folder: tempfile::TempDir, app: &Path, broker: &[String], cache: &Path, more: &[&str]) -> Self {
         let log = folder.path().join("log");
         let stderr = File::create(&log).unwrap();
         let started = Instant::now();
         let child = Command::new(FNHOST)
             .arg("run")
             .arg(app)
-            .args(ground.option())
+            .args(broker)
             .args(["--http", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--cache"])
             .arg(cache)
             .args(more)

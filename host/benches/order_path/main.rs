@@ -8,9 +8,10 @@
 //! | `seeing` | `throughput` with a candidate beside inventory, and with spans of one order in a hundred, beside a plain run |
 //! | `start` | a process, from its start to its first event, beside a bare consumer that joins |
 //! | `swaps` | versions of a function swapped under full load while hosts are killed, and how long no order is confirmed meanwhile |
+//! | `idle` | a host of many functions with nothing to do: threads, CPU time and memory |
 //! | `embedded` | of `throughput` and `latency` what is on the embedded broker; wants no Kafka |
 //!
-//! Without a part: all but the last two. Figures and what they depend on are in `host/benches/README.md`.
+//! Without a part: all but the last three. Figures and what they depend on are in `host/benches/README.md`.
 //!
 //! | key | default | |
 //! |---|---|---|
@@ -21,6 +22,7 @@
 //! | `starts` | 10 | of `start` |
 //! | `swaps` | 1000 | of `swaps` |
 //! | `kills` | 10 | of a host, spread over `swaps` |
+//! | `functions` | 200 | of `idle` |
 //!
 //! Kafka is the tests': `FNHOST_TEST_BROKERS`, or one that is started. Only of one that is started is the CPU time told.
 
@@ -37,6 +39,7 @@ mod app;
 mod asked;
 mod ground;
 mod host;
+mod idle;
 mod latency;
 mod measure;
 mod native;
@@ -77,6 +80,9 @@ fn main() {
     }
     if asked.names("swaps") {
         swaps::swaps(&stage, &asked);
+    }
+    if asked.names("idle") {
+        idle::idle(&stage, &asked);
     }
     if asked.names("embedded") {
         throughput::embedded(&stage, &asked);

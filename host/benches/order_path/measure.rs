@@ -49,6 +49,11 @@ impl Pid {
         threads
     }
 
+    /// How many threads live.
+    pub(crate) fn threads(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/task", self.0)).unwrap().count()
+    }
+
     /// A line of its status, in MiB: `VmRSS`, or `VmHWM` for the most that ever was.
     pub(crate) fn mebibytes(&self, which: &str) -> f64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.0)).unwrap();

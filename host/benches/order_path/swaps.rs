@@ -1,6 +1,6 @@
 //! Versions of `inventory` swapped under full load on two hosts, while hosts are killed: how long no order is confirmed.
 //!
-//! Orders are written as fast as they are confirmed, so that some always wait and batches are full. First nothing is
+//! Orders are written as fast as they end, so that some always wait and batches are full. First nothing is
 //! swapped, for comparison. Then one version after the other takes the place of the one before, each as soon as the one
 //! before has confirmed an order, through both hosts in turn. The versions are the same code, told apart by a number, and
 //! each was deployed before once, so that nothing is compiled. Now and then a host is killed and started again; what lies
@@ -72,12 +72,12 @@ pub(crate) fn swaps(stage: &Stage, asked: &Asked) {
         deployed.push(hosts.deploy(version));
     }
 
-    let load = Load::begin(stage.kafka(), witness.progress.clone());
+    let load = Load::begin(stage.kafka(), &name, witness.progress.clone());
     std::thread::sleep(WARM_UP);
-    load.least_ahead();
+    load.least();
     let begin = now();
     std::thread::sleep(BASELINE);
-    let (baseline, least_without) = (begin..now(), load.least_ahead());
+    let (baseline, least_without) = (begin..now(), load.least());
     let (begin, before) = (now(), deployed.len());
     let every = asked.swaps.checked_div(asked.kills);
     for swap in 0..asked.swaps {
@@ -86,7 +86,7 @@ pub(crate) fn swaps(stage: &Stage, asked: &Asked) {
         }
         swap_to(&versions[swap % versions.len()], &mut hosts, &witness.progress, &mut deployed);
     }
-    let (swapped, least_with) = (begin..now(), load.least_ahead());
+    let (swapped, least_with) = (begin..now(), load.least());
     let kills = hosts.all_are_ready();
     let orders = load.end();
     say(&format!("{orders} orders written; waiting until all have ended"));
@@ -107,7 +107,7 @@ pub(crate) fn swaps(stage: &Stage, asked: &Asked) {
     let killing: f64 = kills.iter().map(|kill| seconds(&(kill.start..kill.end.clamp(kill.start, swapped.end)))).sum();
     println!(
         "\nOrders confirmed a second: {:.0} without swaps, {:.0} with them ({} kills left out). Never fewer than {least_without} \
-         and {least_with} waited. {:.2} swaps a second.",
+         and {least_with} were on their way. {:.2} swaps a second.",
         without.events as f64 / seconds(&baseline),
         with.events as f64 / (seconds(&swapped) - killing),
         kills.len(),
@@ -175,7 +175,7 @@ fn row(what: &str, sorted: &[f64]) {
 
 /// Topics that everybody has read keep no more than the disk bears.
 fn keep_little(ground: &Ground<'_>) {
-    let config = [("retention.bytes", 128 << 20), ("segment.bytes", 16 << 20)];
+    let config = [("retention.bytes", 256 << 20), ("segment.bytes", 16 << 20)];
     let config: BTreeMap<String, String> = config.map(|(key, value)| (key.to_owned(), value.to_string())).into();
     let topics = ["order-received", "order-confirmed", "order-picked-and-packed", "notification"];
     let change = |name: &str| TopicChange::Configure { name: name.to_owned(), config: config.clone() };

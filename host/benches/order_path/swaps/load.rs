@@ -1,60 +1,103 @@
-//! Orders written straight to `order-received`, always so many ahead that batches are full, and never more.
+//! Orders written straight to `order-received`, so that so many are always on their way, and never more.
+//!
+//! An order ends when its customer was told that it is shipped, which is the last that is done. However slow a function is, its events
+//! are handled before the topics forget them; and since some always wait somewhere, workers have full batches all the time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::kafka::Kafka;
+use rdkafka::TopicPartitionList;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::KafkaResult;
+
+use crate::kafka::{Kafka, PATIENCE};
 use crate::orders::Writer;
 
 use super::witness::Progress;
 
-/// How many orders lie before inventory.
-const AHEAD: usize = 20_000;
-/// How many may be on their way at most: when the functions after inventory fall behind, the disk must not fill.
-const ON_THEIR_WAY_MAX: usize = 3 * AHEAD;
+/// How many orders are on their way.
+const ON_THEIR_WAY: usize = 5_000;
+/// What each order tells its customer: that it is picked, and that it is shipped.
+const NOTIFICATIONS: usize = 2;
 /// Between two looks at what was done.
 const PAUSE: Duration = Duration::from_millis(2);
+/// Between two questions how many customers are still to be told. Orders come in portions of what was done in it.
+const ASK_EVERY: Duration = Duration::from_millis(20);
 
-/// A thread that writes orders.
+/// A thread that writes orders, and one that asks how many notifications wait.
 pub(super) struct Load {
-    thread: JoinHandle<usize>,
+    writing: JoinHandle<usize>,
+    asking: JoinHandle<()>,
     stop: Arc<AtomicBool>,
     least: Arc<AtomicUsize>,
 }
 
 impl Load {
-    /// Writes orders, and from then on as many as are confirmed.
-    pub(super) fn begin(kafka: &Kafka, progress: Arc<Progress>) -> Self {
+    /// Writes orders, and from then on as many as end.
+    pub(super) fn begin(kafka: &Kafka, group: &str, progress: Arc<Progress>) -> Self {
         let (stop, least) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(usize::MAX)));
-        let thread = std::thread::spawn({
-            let (kafka, stop, least) = (kafka.clone(), Arc::clone(&stop), Arc::clone(&least));
-            move || write(&kafka, &progress, &stop, &least)
+        let untold = Arc::new(AtomicUsize::new(0));
+        let asking = std::thread::spawn({
+            let (stop, untold) = (Arc::clone(&stop), Arc::clone(&untold));
+            // What is open counts as done: nobody waits for it.
+            let mut asker = kafka.client();
+            let asker: BaseConsumer =
+                asker.set("group.id", group).set("isolation.level", "read_uncommitted").create().unwrap();
+            let partitions: Vec<i32> = kafka.partitions("notification").iter().map(|p| p.number).collect();
+            move || {
+                while !stop.load(Ordering::Relaxed) {
+                    // A broker that is busy answers the next question.
+                    if let Ok(count) = count_untold(&asker, &partitions) {
+                        untold.store(count, Ordering::Relaxed);
+                    }
+                    std::thread::sleep(ASK_EVERY);
+                }
+            }
         });
-        Self { thread, stop, least }
+        let writing = std::thread::spawn({
+            let (kafka, stop, least) = (kafka.clone(), Arc::clone(&stop), Arc::clone(&least));
+            move || write(&kafka, &progress, &stop, &least, &untold)
+        });
+        Self { writing, asking, stop, least }
     }
 
-    /// The fewest orders that lay before inventory since the last call.
-    pub(super) fn least_ahead(&self) -> usize {
+    /// The fewest orders that were on their way since the last call.
+    pub(super) fn least(&self) -> usize {
         self.least.swap(usize::MAX, Ordering::Relaxed)
     }
 
     /// Writes no more, and tells how many orders were written.
     pub(super) fn end(self) -> usize {
         self.stop.store(true, Ordering::Relaxed);
-        self.thread.join().unwrap()
+        self.asking.join().unwrap();
+        self.writing.join().unwrap()
     }
 }
 
-fn write(kafka: &Kafka, progress: &Progress, stop: &AtomicBool, least: &AtomicUsize) -> usize {
+/// The notifications that the group has not handled.
+fn count_untold(asker: &BaseConsumer, partitions: &[i32]) -> KafkaResult<usize> {
+    let mut list = TopicPartitionList::new();
+    for partition in partitions {
+        list.add_partition("notification", *partition);
+    }
+    let mut count = 0;
+    for element in asker.committed_offsets(list, PATIENCE)?.elements() {
+        let (start, end) = asker.fetch_watermarks("notification", element.partition(), PATIENCE)?;
+        count += end - element.offset().to_raw().filter(|next| *next >= 0).unwrap_or(start);
+    }
+    Ok(usize::try_from(count).unwrap_or(0))
+}
+
+fn write(kafka: &Kafka, progress: &Progress, stop: &AtomicBool, least: &AtomicUsize, untold: &AtomicUsize) -> usize {
     let writer = Writer::new(kafka);
     let mut written = 0_usize;
     while !stop.load(Ordering::Relaxed) {
-        let (decided, ended) = progress.decided_and_ended();
-        let (ahead, on_their_way) = (written.saturating_sub(decided), written.saturating_sub(ended));
-        least.fetch_min(ahead, Ordering::Relaxed);
-        let room = AHEAD.saturating_sub(ahead).min(ON_THEIR_WAY_MAX.saturating_sub(on_their_way));
+        let (_, shipped) = progress.decided_and_ended();
+        let on_their_way = written.saturating_sub(shipped) + untold.load(Ordering::Relaxed) / NOTIFICATIONS;
+        least.fetch_min(on_their_way, Ordering::Relaxed);
+        let room = ON_THEIR_WAY.saturating_sub(on_their_way);
         for number in written..written + room {
             writer.write(number, times(number));
         }
