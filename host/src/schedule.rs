@@ -76,7 +76,7 @@ impl Timekeeper {
     /// The timekeeper of `app`; none when it has no schedule.
     pub fn new(app: &App, broker: Arc<dyn Broker>, metrics: Arc<Metrics>, now: Now) -> Option<Self> {
         let marks = Partition::new(app.schedules_topic()?, 0);
-        app.schedules.iter().for_each(|schedule| metrics.schedule(&schedule.name));
+        app.schedules.iter().for_each(|schedule| metrics.schedule(&schedule.name, schedule.every));
         Some(Self {
             app: app.name.clone(),
             schedules: app.schedules.clone(),

@@ -24,7 +24,7 @@ use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{
     BatchConfigBuilder, BatchSpanProcessor, IdGenerator as _, RandomIdGenerator, Sampler, SamplingDecision,
-    ShouldSample as _, SpanData, SpanEvents, SpanExporter, SpanLinks, SpanProcessor as _,
+    ShouldSample as _, SpanData, SpanEvents, SpanLinks, SpanProcessor as _,
 };
 
 use crate::admin::metrics::{Metrics, SpanResult};
@@ -100,7 +100,7 @@ impl Spans {
     /// Spans that an exporter takes.
     fn over<E>(exporter: E, resource: &Resource, ratio: Ratio, metrics: &Arc<Metrics>) -> Arc<Self>
     where
-        E: SpanExporter + 'static,
+        E: export::Exporter + 'static,
     {
         let waiting = Arc::new(Waiting { spans: AtomicUsize::new(0), metrics: Arc::clone(metrics) });
         let exporter = export::Counting::new(exporter, Arc::clone(&waiting));

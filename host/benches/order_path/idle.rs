@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use fnhost::event::Record;
+
 use crate::app::{FNHOST, Stage};
 use crate::asked::Asked;
 use crate::host::{Asker, Host};
@@ -36,7 +38,7 @@ pub(crate) fn idle(stage: &Stage, asked: &Asked) {
     println!("|---|---|---|---|---|---|");
     let measured = [(1, 1), (asked.functions, 1), (asked.functions, GROUPS)].map(|(functions, groups)| {
         let app = app(stage, folder.path(), functions, groups);
-        let needed = needed(stage, &app, &cache);
+        let needed = needed(stage, &app, functions, &cache);
         let Needed { ready, threads, cpu_percent, mebibytes } = &needed;
         println!(
             "| {functions} | {groups} | {:.2} | {threads} | {cpu_percent:.2} | {mebibytes:.1} |",
@@ -68,7 +70,13 @@ fn app(stage: &Stage, within: &Path, functions: usize, groups: usize) -> PathBuf
     app
 }
 
-fn needed(stage: &Stage, app: &Path, cache: &Path) -> Needed {
+/// An event that its function rejects.
+fn event(number: usize) -> Record {
+    let topic = format!("in-{number}").into();
+    Record { topic, partition: None, key: None, value: Some(b"{}".to_vec()), headers: vec![] }
+}
+
+fn needed(stage: &Stage, app: &Path, functions: usize, cache: &Path) -> Needed {
     let brokers = stage.kafka().brokers.clone();
     let option = ["--brokers".to_owned(), brokers];
     say("making the topics");
@@ -81,6 +89,8 @@ fn needed(stage: &Stage, app: &Path, cache: &Path) -> Needed {
     let host = Host::run(app, &option, cache, &[]);
     ready(&host.asker());
     let took = host.started.elapsed();
+    // None has done nothing yet: a worker has a producer from its first transaction on.
+    stage.kafka().write(&(0..functions).map(event).collect::<Vec<_>>());
     let pid = host.pid();
     std::thread::sleep(SETTLE);
     let (before, by_thread) = (pid.cpu(), pid.cpu_by_thread());

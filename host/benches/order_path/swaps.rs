@@ -47,7 +47,7 @@ const GOAL_MS: f64 = 20.0;
 /// How long a host may take to answer.
 const ANSWER: Duration = Duration::from_secs(30);
 /// How long a host may take until it is ready.
-const READY: Duration = Duration::from_secs(20);
+const READY: Duration = Duration::from_secs(180);
 /// Between two questions.
 const PAUSE: Duration = Duration::from_millis(10);
 

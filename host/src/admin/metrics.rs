@@ -162,6 +162,7 @@ pub struct Metrics {
     held_up: IntGauge,
     ticks: IntCounterVec,
     slots: IntGaugeVec,
+    every: IntGaugeVec,
     process: Process,
 }
 
@@ -198,6 +199,7 @@ impl Metrics {
             held_up: new.gauge(&list::HELD_UP)?,
             ticks: new.counters(&list::SCHEDULE_TICKS)?,
             slots: new.gauges(&list::SCHEDULE_SLOT)?,
+            every: new.gauges(&list::SCHEDULE_EVERY)?,
             process: Process::new(&new)?,
             registry,
         };
@@ -281,8 +283,9 @@ impl Metrics {
         self.held_up.set(is_held_up.into());
     }
 
-    /// There is a schedule of this name.
-    pub fn schedule(&self, schedule: &str) {
+    /// There is a schedule of this name, with slots of this length.
+    pub fn schedule(&self, schedule: &str, every: Duration) {
+        self.every.with_label_values(&[schedule]).set(i64::try_from(every.as_secs()).unwrap_or(i64::MAX));
         self.ticks.with_label_values(&[schedule]).inc_by(0);
     }
 

@@ -172,7 +172,7 @@ pub enum CommitError {
     /// The broker will never take these records: leave them out, commit the rest.
     #[error("the broker refuses {} of the records", refused.len())]
     Refused {
-        /// The index of each in [`Transaction::records`], and why.
+        /// The index of each in [`super::Transaction::records`], and why.
         refused: Vec<(usize, String)>,
     },
     /// The membership has ended: drop it, join again.

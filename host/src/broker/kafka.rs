@@ -34,6 +34,7 @@ mod context;
 mod errors;
 mod exclusive;
 mod membership;
+mod polled;
 mod probe;
 mod publisher;
 mod rdkafka_client;

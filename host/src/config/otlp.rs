@@ -16,6 +16,8 @@ const TRACES_PATH: &str = "/v1/traces";
 const EXAMPLE: &str = "http://localhost:4318";
 
 const OPTION: &str = "--otlp-endpoint";
+const SAMPLE: &str = "--trace-sample";
+const NAME_IT: &str = "name a collector with --otlp-endpoint";
 const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 const TRACES_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
 const PROTOCOL: &str = "OTEL_EXPORTER_OTLP_PROTOCOL";
@@ -86,7 +88,14 @@ impl Otlp {
                 (None, None) => None,
             },
         };
-        let Some(endpoint) = endpoint else { return Ok(None) };
+        let Some(endpoint) = endpoint else {
+            return match ratio {
+                Some(_) => {
+                    Err(refused(SAMPLE, "it says how many traces are recorded, and nothing takes them", NAME_IT))
+                }
+                None => Ok(None),
+            };
+        };
         for variable in [TRACES_PROTOCOL, PROTOCOL] {
             if let Some(protocol) = of(variable)? {
                 speaks(variable, &protocol)?;
@@ -209,10 +218,14 @@ mod tests {
         assert_eq!(given(Some(" "), None, &[all]), to("http://all:2/v1/traces", 1.0));
         assert_eq!(given(Some("http://whole:4/v1/traces/"), None, &[]), to("http://whole:4/v1/traces", 1.0));
         assert!(given(Some("http://localhost:99999"), None, &[]).is_err());
+        assert_eq!(
+            given(None, Some("0.5"), &[]).unwrap_err(),
+            "--trace-sample cannot be used: it says how many traces are recorded, and nothing takes them; name a collector with --otlp-endpoint"
+        );
         let disabled = ("OTEL_SDK_DISABLED", "True");
         assert_eq!(given(Some("http://option:3"), None, &[traces, all, disabled]), Ok(None));
         for none in [&[][..], &[("OTEL_EXPORTER_OTLP_ENDPOINT", "")], &[("OTEL_TRACES_SAMPLER", "always_on")]] {
-            assert_eq!(given(None, Some("0.5"), none), Ok(None));
+            assert_eq!(given(None, None, none), Ok(None));
         }
     }
 

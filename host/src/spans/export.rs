@@ -14,10 +14,12 @@ use bytes::Bytes;
 use opentelemetry::KeyValue;
 use opentelemetry_http::{HttpClient, HttpError};
 use opentelemetry_otlp::{Protocol, WithExportConfig as _, WithHttpConfig as _};
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::resource::{EnvResourceDetector, TelemetryResourceDetector};
 use opentelemetry_sdk::trace::{SpanData, SpanExporter};
+use prost::Message as _;
 
 use super::Waiting;
 use crate::admin::metrics::SpanResult;
@@ -32,7 +34,7 @@ const WARN_EVERY: Duration = Duration::from_secs(60);
 
 /// An exporter to this URL.
 pub(super) fn otlp(endpoint: &str) -> anyhow::Result<Sent> {
-    let last = Arc::new(Mutex::new(None));
+    let last = Arc::default();
     let config = ureq::Agent::config_builder()
         .http_status_as_error(false)
         // A collector is near; the environment's proxies are for what is not.
@@ -67,17 +69,40 @@ pub(super) fn resource(service: Option<&str>, app: &str, instance: Option<&str>)
         .build()
 }
 
-/// OpenTelemetry's exporter, with what it keeps to itself: why a request failed.
+/// An exporter that may be refused a part of what it is given.
+pub(super) trait Exporter: SpanExporter {
+    /// How many spans of the batch before were refused, and why. Told once.
+    fn refused(&self) -> Option<(usize, String)> {
+        None
+    }
+}
+
+/// What a collector said last.
+#[derive(Debug, Default)]
+struct Said {
+    /// Why it took nothing.
+    failure: Option<String>,
+    /// How many spans it did not take of a batch that it took, and why.
+    refused: Option<(usize, String)>,
+}
+
+/// OpenTelemetry's exporter, with what it keeps to itself: why a request failed, and what was refused of one that did not.
 #[derive(Debug)]
 pub(super) struct Sent {
     exporter: opentelemetry_otlp::SpanExporter,
-    last: Arc<Mutex<Option<String>>>,
+    last: Arc<Mutex<Said>>,
+}
+
+impl Exporter for Sent {
+    fn refused(&self) -> Option<(usize, String)> {
+        lock(&self.last).refused.take()
+    }
 }
 
 impl SpanExporter for Sent {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         self.exporter.export(batch).await.map_err(|error| {
-            let cause = lock(&self.last).take();
+            let cause = lock(&self.last).failure.take();
             cause.map_or(error, opentelemetry_sdk::error::OTelSdkError::InternalFailure)
         })
     }
@@ -94,7 +119,7 @@ impl SpanExporter for Sent {
 /// The HTTP client of the exporter.
 struct Client {
     agent: ureq::Agent,
-    last: Arc<Mutex<Option<String>>>,
+    last: Arc<Mutex<Said>>,
 }
 
 impl fmt::Debug for Client {
@@ -122,14 +147,21 @@ impl HttpClient for Client {
         Self: 'b,
     {
         let answer = self.send(request);
-        let why = match &answer {
-            Ok(answer) if answer.status().is_success() => None,
-            Ok(answer) => Some(format!("it answers {}", answer.status())),
-            Err(error) => Some(error.to_string()),
+        let failed = |why| Said { failure: Some(why), refused: None };
+        *lock(&self.last) = match &answer {
+            Ok(answer) if answer.status().is_success() => Said { failure: None, refused: refused_in(answer.body()) },
+            Ok(answer) => failed(format!("it answers {}", answer.status())),
+            Err(error) => failed(error.to_string()),
         };
-        *lock(&self.last) = why;
         Box::pin(future::ready(answer))
     }
+}
+
+/// What a collector refused of a request that it took: "partial success", as OTLP calls it.
+fn refused_in(answer: &[u8]) -> Option<(usize, String)> {
+    let partial = ExportTraceServiceResponse::decode(answer).ok()?.partial_success?;
+    let count = usize::try_from(partial.rejected_spans).ok().filter(|count| *count > 0)?;
+    Some((count, format!("it refuses a part of them: {}", partial.error_message)))
 }
 
 /// An exporter whose results are counted.
@@ -146,26 +178,33 @@ impl<E> Counting<E> {
         Self { exporter, waiting, warned: Mutex::new((None, 0)) }
     }
 
-    fn failed(&self, count: usize, error: &dyn fmt::Display) {
+    fn failed(&self, count: usize, what: &str, error: &dyn fmt::Display) {
         let mut warned = lock(&self.warned);
         warned.1 += count;
         if warned.0.is_none_or(|last| last.elapsed() >= WARN_EVERY) {
             let spans = warned.1;
-            tracing::warn!(%error, spans, "the collector takes no spans; events go on");
+            tracing::warn!(%error, spans, "{what}; events go on");
             *warned = (Some(Instant::now()), 0);
         }
     }
 }
 
-impl<E: SpanExporter> SpanExporter for Counting<E> {
+impl<E: Exporter> SpanExporter for Counting<E> {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let count = batch.len();
         let result = self.exporter.export(batch).await;
         match &result {
-            Ok(()) => self.waiting.left(SpanResult::Exported, count),
+            Ok(()) => {
+                let (refused, why) = self.exporter.refused().unwrap_or_default();
+                self.waiting.left(SpanResult::Exported, count.saturating_sub(refused));
+                if refused > 0 {
+                    self.waiting.left(SpanResult::Failed, refused.min(count));
+                    self.failed(refused, "the collector does not take all spans", &why);
+                }
+            }
             Err(error) => {
                 self.waiting.left(SpanResult::Failed, count);
-                self.failed(count, error);
+                self.failed(count, "the collector takes no spans", error);
             }
         }
         result

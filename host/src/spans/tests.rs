@@ -6,6 +6,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use axum::http::Method;
 use opentelemetry::Key;
 use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::trace::SpanExporter;
 
 use super::*;
 use crate::app::manifest;
@@ -26,6 +27,8 @@ struct Kept {
     held: Option<Arc<Mutex<Receiver<()>>>>,
     fails: bool,
 }
+
+impl export::Exporter for Kept {}
 
 impl SpanExporter for Kept {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {

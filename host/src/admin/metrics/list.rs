@@ -161,6 +161,8 @@ metrics! {
         "Slots of a schedule that this host wrote the ticks of; of all hosts together one a slot";
     SCHEDULE_SLOT = "fnhost_schedule_slot_timestamp_seconds", Gauge, ["schedule"], None,
         "When the newest slot that has its ticks began, in seconds since the Unix epoch, as far as this host knows";
+    SCHEDULE_EVERY = "fnhost_schedule_every_seconds", Gauge, ["schedule"], None,
+        "How long a slot of a schedule is";
     SPANS = "fnhost_spans_total", Counter, ["result"], Some("otel.sdk.exporter.span.exported"),
         "Spans of traces: `exported`, `failed` when the collector did not take them, `dropped` when too many waited for it";
 

@@ -41,7 +41,7 @@ fn used() -> (Arc<Metrics>, Place) {
     let partitions = [("fulfilment".to_owned(), (6, 1))].into();
     metrics.health(&Health { live: true, ready: false, broker_up: true, partitions });
     metrics.ingress("POST /orders", 202, Duration::from_millis(4));
-    metrics.schedule("minute");
+    metrics.schedule("minute", Duration::from_secs(60));
     metrics.ticked("minute", 2);
     metrics.reached("minute", 1_795_284_060_000);
     metrics.spans(SpanResult::Exported, 3);

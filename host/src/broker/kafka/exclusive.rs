@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::error::RDKafkaErrorCode as Code;
-use rdkafka::producer::{Producer, ThreadedProducer};
+use rdkafka::producer::Producer;
 
 use super::context::{Deliveries, Producing};
 use super::errors::{Demand, Fault, is_fenced, is_refused};
+use super::polled::Polled;
 use super::rdkafka_client::send;
 use super::settings::Settings;
 use crate::broker::{Committed, Error, Exclusive};
@@ -25,7 +26,7 @@ const ATTEMPTS_MAX: usize = 5;
 pub(super) struct KafkaExclusive {
     name: String,
     endpoint: String,
-    producer: ThreadedProducer<Producing>,
+    producer: Polled,
     deliveries: Arc<Deliveries>,
 }
 
@@ -34,11 +35,10 @@ impl KafkaExclusive {
         let context = Producing::default();
         let deliveries = Arc::clone(&context.deliveries);
         let endpoint = settings.brokers.clone();
-        let producer: ThreadedProducer<Producing> = settings
-            .transactional(name)
-            .create_with_context(context)
+        let producer = Polled::create(&settings.transactional(name), context)
             .map_err(|e| Fault::of("creating the writer", &e).into_error(&endpoint))?;
         producer
+            .awake()
             .init_transactions(CALL)
             .map_err(|e| Fault::of_transaction("initialising transactions", &e).into_error(&endpoint))?;
         Ok(Self { name: name.to_owned(), endpoint, producer, deliveries })
@@ -54,7 +54,7 @@ impl KafkaExclusive {
             return self.fenced();
         }
         if fault.demand == Demand::Abort
-            && let Err(error) = self.producer.abort_transaction(CALL)
+            && let Err(error) = self.producer.awake().abort_transaction(CALL)
         {
             // Only here does it show why the records were not taken.
             let fault = Fault::of_transaction("aborting", &error);
@@ -69,9 +69,9 @@ impl KafkaExclusive {
     fn attempt(&self, records: &[Record]) -> Result<Committed, Fault> {
         // Reports of a write that failed before belong to no record of this one.
         drop(self.deliveries.take(0, Duration::ZERO));
-        self.producer.begin_transaction().map_err(|e| Fault::of_transaction("beginning", &e))?;
+        self.producer.awake().begin_transaction().map_err(|e| Fault::of_transaction("beginning", &e))?;
         for (index, record) in records.iter().enumerate() {
-            send(&self.producer, index, record)
+            send(self.producer.awake(), index, record)
                 .map_err(|e| Fault { demand: Demand::Abort, ..Fault::of("sending a record", &e) })?;
         }
         let until = Instant::now() + CALL;
@@ -91,7 +91,7 @@ impl KafkaExclusive {
                 return Err(Fault { call: "writing", code: Code::OperationTimedOut, demand: Demand::Abort, text });
             }
         }
-        self.producer.commit_transaction(CALL).map_err(|e| Fault::of_transaction("committing", &e))?;
+        self.producer.awake().commit_transaction(CALL).map_err(|e| Fault::of_transaction("committing", &e))?;
         Ok(Committed { ends, steps: None })
     }
 }
@@ -104,6 +104,7 @@ impl Exclusive for KafkaExclusive {
                 // librdkafka empties its queues some time after an abort, the next transaction's records included.
                 Err(fault) if fault.code == Code::PurgeQueue => {
                     self.producer
+                        .awake()
                         .abort_transaction(CALL)
                         .map_err(|e| self.failed(Fault::of_transaction("aborting", &e)))?;
                     last = self.attempt(records);

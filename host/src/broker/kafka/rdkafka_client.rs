@@ -9,13 +9,14 @@ use rdkafka::Offset as Place;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerGroupMetadata};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Header as SentHeader, Headers, Message, OwnedHeaders};
-use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::topic_partition_list::TopicPartitionList;
 
 use super::admin;
 use super::client::{Batching, Client, Delivery, Signal, Start};
 use super::context::{Change, Deliveries, Member, Producing, Talk};
 use super::errors::{Demand, Fault};
+use super::polled::Polled;
 use super::settings::Settings;
 use crate::broker::{self, Position};
 use crate::event::{Event, Header, Offset, Partition, Record};
@@ -25,7 +26,7 @@ const FREED_WAIT: Duration = Duration::from_millis(50);
 
 /// A transactional producer and what its callbacks write to.
 struct Transactor {
-    producer: ThreadedProducer<Producing>,
+    producer: Polled,
     deliveries: Arc<Deliveries>,
     talk: Arc<Talk>,
     batching: Batching,
@@ -173,21 +174,23 @@ impl Client for RdkafkaClient {
         if batching == Batching::One {
             config.set("batch.num.messages", "1");
         }
-        let producer: ThreadedProducer<Producing> =
-            config.create_with_context(context).map_err(|e| Fault::of("creating the producer", &e))?;
-        producer.init_transactions(within).map_err(|e| Fault::of_transaction("initialising transactions", &e))?;
+        let producer = Polled::create(&config, context).map_err(|e| Fault::of("creating the producer", &e))?;
+        producer
+            .awake()
+            .init_transactions(within)
+            .map_err(|e| Fault::of_transaction("initialising transactions", &e))?;
         self.transactor = Some(Transactor { producer, deliveries, talk, batching, in_flight: 0 });
         Ok(())
     }
 
     fn begin(&mut self) -> Result<(), Fault> {
         const CALL: &str = "beginning a transaction";
-        self.transactor(CALL)?.producer.begin_transaction().map_err(|e| Fault::of_transaction(CALL, &e))
+        self.transactor(CALL)?.producer.awake().begin_transaction().map_err(|e| Fault::of_transaction(CALL, &e))
     }
 
     fn send(&mut self, index: usize, record: &Record) -> Result<(), Fault> {
         const CALL: &str = "sending a record";
-        send(&self.transactor(CALL)?.producer, index, record).map_err(|e| Fault::of(CALL, &e))?;
+        send(self.transactor(CALL)?.producer.awake(), index, record).map_err(|e| Fault::of(CALL, &e))?;
         if let Some(transactor) = &mut self.transactor {
             transactor.in_flight += 1;
         }
@@ -198,6 +201,7 @@ impl Client for RdkafkaClient {
         let Some(transactor) = &mut self.transactor else {
             return Vec::new();
         };
+        transactor.producer.awake();
         let came = transactor.deliveries.take(transactor.in_flight, within);
         transactor.in_flight = transactor.in_flight.saturating_sub(came.len());
         came
@@ -231,20 +235,21 @@ impl Client for RdkafkaClient {
         let transactor = self.transactor(CALL)?;
         transactor
             .producer
+            .awake()
             .send_offsets_to_transaction(&list, group, within)
             .map_err(|e| Fault::of_transaction(CALL, &e))
     }
 
     fn commit(&mut self, within: Duration) -> Result<(), Fault> {
         const CALL: &str = "committing";
-        let producer = &self.transactor(CALL)?.producer;
+        let producer = self.transactor(CALL)?.producer.awake();
         freed(producer);
         producer.commit_transaction(within).map_err(|e| Fault::of_transaction(CALL, &e))
     }
 
     fn abort(&mut self, within: Duration) -> Result<(), Fault> {
         const CALL: &str = "aborting";
-        self.transactor(CALL)?.producer.abort_transaction(within).map_err(|e| Fault::of_transaction(CALL, &e))
+        self.transactor(CALL)?.producer.awake().abort_transaction(within).map_err(|e| Fault::of_transaction(CALL, &e))
     }
 
     fn discard(&mut self) {
@@ -283,7 +288,7 @@ impl Client for RdkafkaClient {
 
 /// Waits until the polling thread has let go of the last delivery report, which it frees a moment after we heard of it. rdkafka's
 /// commit flushes, and a flush that finds a report sleeps for 100 ms.
-fn freed(producer: &ThreadedProducer<Producing>) {
+fn freed(producer: &BaseProducer<Producing>) {
     let until = Instant::now() + FREED_WAIT;
     while producer.in_flight_count() > 0 && Instant::now() < until {
         std::thread::yield_now();
@@ -300,7 +305,7 @@ impl From<Change> for Signal {
 }
 
 /// Queues a record with any producer whose opaque is an index.
-pub(super) fn send(producer: &ThreadedProducer<Producing>, index: usize, record: &Record) -> Result<(), KafkaError> {
+pub(super) fn send(producer: &BaseProducer<Producing>, index: usize, record: &Record) -> Result<(), KafkaError> {
     let mut sent: BaseRecord<'_, [u8], [u8], usize> = BaseRecord::with_opaque_to(&record.topic, index);
     sent.partition = record.partition;
     sent.key = record.key.as_deref();

@@ -228,6 +228,26 @@ fn collector_that_does_not_answer_holds_up_neither_orders_nor_the_end_of_a_host(
 }
 
 #[test]
+fn spans_that_a_collector_refuses_out_of_a_batch_count_as_failed() {
+    let folder = tempfile::tempdir().unwrap();
+    let collector = Collector::that_refuses(1);
+    let host = start(&folder, &["--otlp-endpoint", &collector.url()]);
+    let id = place(&host, &order(1), None);
+    is_shipped(&host, &id);
+    eventually("it is counted", || {
+        let scrape = scrape(&host);
+        let is_counted = |result: &str| {
+            let series = format!("fnhost_spans_total{{result=\"{result}\"}} ");
+            scrape.lines().any(|line| line.strip_prefix(&series).is_some_and(|count| count != "0"))
+        };
+        (is_counted("failed") && is_counted("exported")).then_some(())
+    });
+    let said = host.said_in_log("the collector does not take all spans");
+    assert!(said.contains("it refuses a part of them: too many for today"), "{said}");
+    assert_eq!(host.terminate().0, 0);
+}
+
+#[test]
 fn without_a_collector_no_trace_begins() {
     let folder = tempfile::tempdir().unwrap();
     let host = start(&folder, &[]);

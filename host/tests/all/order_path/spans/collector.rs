@@ -7,7 +7,9 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::http::HeaderMap;
 use axum::routing::post;
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::collector::trace::v1::{
+    ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
+};
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use opentelemetry_proto::tonic::trace::v1::Span;
@@ -69,6 +71,14 @@ pub(super) struct Collector {
 
 impl Collector {
     pub(super) fn start() -> Self {
+        Self::that_refuses(0)
+    }
+
+    /// One that says of every request that so many of its spans were refused.
+    pub(super) fn that_refuses(rejected_spans: i64) -> Self {
+        let partial_success =
+            Some(ExportTracePartialSuccess { rejected_spans, error_message: "too many for today".to_owned() });
+        let answer = ExportTraceServiceResponse { partial_success }.encode_to_vec();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
@@ -78,6 +88,7 @@ impl Collector {
             assert_eq!(headers["content-type"], "application/x-protobuf");
             let key = headers.get("x-key").map_or("", |key| key.to_str().unwrap());
             takes.lock().unwrap().extend(read(&body, key));
+            answer
         };
         let router = Router::new().route("/v1/traces", post(take));
         runtime.spawn(async move { axum_serve(listener, router).await });
