@@ -185,7 +185,8 @@ fn told(changed: &Changed) -> String {
         ));
     }
     if let Some(discarded) = discarded {
-        text.push_str(&format!("{}, the candidate that was beside it, is given up\n", discarded.short()));
+        let is = if number.is_some() { "is" } else { "would be" };
+        text.push_str(&format!("{}, the candidate that was beside it, {is} given up\n", discarded.short()));
     }
     let change = match shadow {
         Some(shadow) if active.is_none() || active == was => {

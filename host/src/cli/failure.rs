@@ -250,8 +250,8 @@ impl Asked<'_> {
                 "look at it with kafka-dump-log.sh on the broker that leads {partition}; another replica may be whole"
             ),
             broker::Error::Unstable { .. } => format!(
-                "kafka-transactions.sh --bootstrap-server {brokers} find-hanging --broker-id N shows where it is open; in each of these \
-                 partitions: kafka-transactions.sh --bootstrap-server {brokers} abort --topic T --partition P --start-offset START"
+                "kafka-transactions.sh --bootstrap-server {brokers} find-hanging --broker-id N --max-transaction-timeout 1 shows where it \
+                 is open; in each of these partitions, __consumer_offsets last: kafka-transactions.sh --bootstrap-server {brokers} abort --topic T --partition P --start-offset START"
             ),
             broker::Error::Fenced { name } => {
                 format!(

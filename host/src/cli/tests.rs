@@ -137,7 +137,7 @@ fn every_error_of_the_broker_says_what_mends_it() {
 
     error: a transaction that Kafka does not end holds positions of group `shop`
 
-    hint: kafka-transactions.sh --bootstrap-server localhost:9092 find-hanging --broker-id N shows where it is open; in each of these partitions: kafka-transactions.sh --bootstrap-server localhost:9092 abort --topic T --partition P --start-offset START
+    hint: kafka-transactions.sh --bootstrap-server localhost:9092 find-hanging --broker-id N --max-transaction-timeout 1 shows where it is open; in each of these partitions, __consumer_offsets last: kafka-transactions.sh --bootstrap-server localhost:9092 abort --topic T --partition P --start-offset START
 
     error: another process runs as `shop.a.0`
 

@@ -196,9 +196,10 @@ impl<E: Exporter> SpanExporter for Counting<E> {
         match &result {
             Ok(()) => {
                 let (refused, why) = self.exporter.refused().unwrap_or_default();
-                self.waiting.left(SpanResult::Exported, count.saturating_sub(refused));
+                let refused = refused.min(count);
+                self.waiting.left(SpanResult::Exported, count - refused);
                 if refused > 0 {
-                    self.waiting.left(SpanResult::Failed, refused.min(count));
+                    self.waiting.left(SpanResult::Failed, refused);
                     self.failed(refused, "the collector does not take all spans", &why);
                 }
             }

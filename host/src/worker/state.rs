@@ -27,7 +27,7 @@ pub struct Store {
     bytes: usize,
     /// The changelog offset up to which `committed` is known. Earlier records may be in it too.
     next: Offset,
-    /// The newest event whose changes were applied here, of those that made some: the offset after it. 0 when all was restored.
+    /// The offset after an event of the newest batch whose changes were applied here; 0 when all was restored.
     applied: Offset,
 }
 

@@ -23,9 +23,10 @@ const AWAY_WAIT: Duration = Duration::from_millis(200);
 
 /// What is to be done about a transaction that never ends. Kafka 4.3 and 4.4 leave one behind when all replicas of a partition are gone
 /// while it is being ended (KAFKA-20734).
-const HELD: &str = "waiting for a transaction that should have ended long ago; nothing is lost. kafka-transactions.sh \
-                    --bootstrap-server BROKERS find-hanging --broker-id N shows its partitions; end it in every one of them: \
-                    kafka-transactions.sh --bootstrap-server BROKERS abort --topic T --partition P --start-offset START";
+const HELD: &str = "waiting for a transaction that should have ended long ago. kafka-transactions.sh --bootstrap-server BROKERS \
+                    find-hanging --broker-id N --max-transaction-timeout 1 shows its partitions; end it in every one of them, \
+                    __consumer_offsets last: kafka-transactions.sh --bootstrap-server BROKERS abort --topic T --partition P \
+                    --start-offset START. What that means is in the README: a transaction that Kafka does not end";
 
 /// The clock of production.
 #[derive(Debug)]

@@ -13,7 +13,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::topic_partition_list::TopicPartitionList;
 
 use super::context::Quiet;
-use super::errors::{Fault, is_away};
+use super::errors::{Demand, Fault, is_away};
 use super::settings::Settings;
 use crate::broker::{Error, Progress, Topic, TopicChange};
 use crate::event::{Offset, Partition};
@@ -252,7 +252,10 @@ pub(super) fn progress(
         return Ok(Vec::new());
     }
     // A transaction that does not end must not hide how far the group is behind.
-    let anyway = |error| unstable(settings, group, list.clone(), ASK).map_err(|_| error);
+    let anyway = |error| match Fault::of("reading committed positions", &error).demand {
+        Demand::Retry => unstable(settings, group, list.clone(), ASK).map_err(|_| error),
+        Demand::Abort | Demand::Replace => Err(error),
+    };
     let committed = of_group.committed_offsets(list.clone(), ASK).or_else(anyway);
     let committed = committed.map_err(|e| away("reading committed positions", &e))?;
     let bounds = |at| bounds(of_group, &committed, at).map_err(|e| away("reading the bounds of partitions", &e));

@@ -78,6 +78,7 @@ impl KafkaExclusive {
         let mut ends: BTreeMap<Partition, Offset> = BTreeMap::new();
         let mut missing = records.len();
         while missing > 0 {
+            self.producer.awake();
             for delivery in self.deliveries.take(missing, DRAIN) {
                 let (number, offset) = delivery.result.map_err(|fault| Fault { demand: Demand::Abort, ..fault })?;
                 missing = missing.saturating_sub(1);

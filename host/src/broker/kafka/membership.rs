@@ -91,12 +91,13 @@ impl<C: Client> KafkaMembership<C> {
     /// A broker that does not tell positions may be away, or wait for a transaction that never ends.
     fn unanswered(&mut self, partitions: Vec<Partition>, fault: Fault) -> Result<Polled, Error> {
         let since = *self.in_vain.get_or_insert_with(Instant::now);
-        let is_held = fault.demand == Demand::Retry
-            && since.elapsed() >= commit::HELD
-            && self.guard.watch(|| self.client.is_held(&partitions, ASK));
-        if is_held {
-            self.pending = Some(partitions);
-            return Err(Error::Unstable { group: self.member.group.clone() });
+        if fault.demand == Demand::Retry && since.elapsed() >= commit::HELD {
+            if self.guard.watch(|| self.client.is_held(&partitions, ASK)) {
+                self.pending = Some(partitions);
+                return Err(Error::Unstable { group: self.member.group.clone() });
+            }
+            // It was away for a part of that time, and what is open may have begun since.
+            self.in_vain = None;
         }
         self.put_off(partitions, fault)
     }
@@ -197,7 +198,7 @@ impl<C: Client> KafkaMembership<C> {
 
     /// Puts what a signal says about the assignment into this membership's own state.
     fn revoke(&mut self, partitions: Vec<Partition>, lost: bool) -> Polled {
-        self.pending = None;
+        (self.pending, self.in_vain) = (None, None);
         for partition in &partitions {
             self.owned.remove(partition);
         }

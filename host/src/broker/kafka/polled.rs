@@ -5,7 +5,7 @@
 //! producer that nothing came to for [`QUIET`] rests, and whoever uses the producer wakes it ([`Polled::awake`]).
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -19,15 +19,24 @@ use super::context::Producing;
 const WAIT: Duration = Duration::from_millis(100);
 /// How long the thread rests before it looks by itself: errors that belong to no record are only logged.
 const REST: Duration = Duration::from_secs(1);
-/// How long nothing must have come before it rests.
-const QUIET: Duration = Duration::from_secs(5);
+/// How long nothing must have come, and nobody used the producer, before it rests: longer than any one call, for what librdkafka logs
+/// meanwhile decides whether the producer is still trusted.
+const QUIET: Duration = Duration::from_secs(15);
 
 /// The producer. Has ended when it is dropped.
 pub(super) struct Polled {
     producer: Arc<BaseProducer<Producing>>,
-    stop: Arc<AtomicBool>,
-    rests: Arc<AtomicBool>,
+    shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// What the producer's users and its thread tell each other.
+#[derive(Default)]
+struct Shared {
+    stop: AtomicBool,
+    rests: AtomicBool,
+    /// How often the producer was used.
+    uses: AtomicU64,
 }
 
 impl Polled {
@@ -35,36 +44,35 @@ impl Polled {
     pub(super) fn create(config: &ClientConfig, context: Producing) -> KafkaResult<Self> {
         let deliveries = Arc::clone(&context.deliveries);
         let producer = Arc::new(BaseProducer::from_config_and_context(config, context)?);
-        let (stop, rests) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let shared = Arc::new(Shared::default());
         let thread = std::thread::Builder::new().name("reports".to_owned()).spawn({
-            let (producer, stop, rests) = (Arc::clone(&producer), Arc::clone(&stop), Arc::clone(&rests));
+            let (producer, shared) = (Arc::clone(&producer), Arc::clone(&shared));
             move || {
-                let (mut came, mut since) = (0, Instant::now());
-                while !stop.load(Ordering::SeqCst) {
-                    let is_quiet = since.elapsed() >= QUIET && producer.in_flight_count() == 0;
-                    rests.store(is_quiet, Ordering::SeqCst);
-                    if is_quiet {
-                        std::thread::park_timeout(REST);
-                        // Somebody has woken it.
-                        if !rests.load(Ordering::SeqCst) {
-                            since = Instant::now();
-                        }
-                    }
-                    producer.poll(if is_quiet { Duration::ZERO } else { WAIT });
-                    let count = deliveries.count();
-                    if std::mem::replace(&mut came, count) != count {
+                let seen = || (shared.uses.load(Ordering::SeqCst), deliveries.count());
+                let (mut last, mut since) = (seen(), Instant::now());
+                while !shared.stop.load(Ordering::SeqCst) {
+                    let now = seen();
+                    if std::mem::replace(&mut last, now) != now {
                         since = Instant::now();
                     }
+                    let is_quiet = since.elapsed() >= QUIET && producer.in_flight_count() == 0;
+                    shared.rests.store(is_quiet, Ordering::SeqCst);
+                    // Whoever used it in between has seen no rest to wake it from.
+                    if is_quiet && seen() == last {
+                        std::thread::park_timeout(REST);
+                    }
+                    producer.poll(if is_quiet { Duration::ZERO } else { WAIT });
                 }
             }
         });
         let thread = thread.map_err(|_| KafkaError::MessageProduction(Code::Fail))?;
-        Ok(Self { producer, stop, rests, thread: Some(thread) })
+        Ok(Self { producer, shared, thread: Some(thread) })
     }
 
     /// The producer, whose reports are taken as they come. To be called for each use: its thread may have gone to rest since the last.
     pub(super) fn awake(&self) -> &BaseProducer<Producing> {
-        if self.rests.load(Ordering::SeqCst) && self.rests.swap(false, Ordering::SeqCst) {
+        self.shared.uses.fetch_add(1, Ordering::SeqCst);
+        if self.shared.rests.load(Ordering::SeqCst) && self.shared.rests.swap(false, Ordering::SeqCst) {
             self.wake();
         }
         &self.producer
@@ -77,7 +85,7 @@ impl Polled {
 
 impl Drop for Polled {
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::SeqCst);
+        self.shared.stop.store(true, Ordering::SeqCst);
         self.wake();
         // What it panicked with was logged, and there is nobody left to tell.
         drop(self.thread.take().map(JoinHandle::join));
