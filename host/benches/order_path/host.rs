@@ -124,8 +124,16 @@ impl Asker {
         Some(address_in(banner, "admin="))
     }
 
+    /// Waits until the host is ready.
+    pub(crate) fn await_ready(&self, deadline: Instant) {
+        while let Some(reason) = self.unready() {
+            assert!(Instant::now() < deadline, "a host is not ready: {reason}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     /// Why the host is not ready, or nothing when it is.
-    pub(crate) fn unready(&self) -> Option<String> {
+    fn unready(&self) -> Option<String> {
         let Some(admin) = self.admin() else { return Some("it says nothing".to_owned()) };
         let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
         match agent.get(format!("http://{admin}/readyz")).call() {

@@ -12,7 +12,7 @@ use fnhost::event::Record;
 
 use crate::app::{FNHOST, Stage};
 use crate::asked::Asked;
-use crate::host::{Asker, Host};
+use crate::host::Host;
 use crate::kafka::{PATIENCE, say, unique};
 
 /// So long after it is ready a host has settled.
@@ -84,10 +84,10 @@ fn needed(stage: &Stage, app: &Path, functions: usize, cache: &Path) -> Needed {
     assert!(applied.status.success(), "{}", String::from_utf8_lossy(&applied.stderr));
     // The group is made and the code is compiled by the first.
     let first = Host::run(app, &option, cache, &[]);
-    ready(&first.asker());
+    first.asker().await_ready(Instant::now() + PATIENCE);
     first.terminate();
     let host = Host::run(app, &option, cache, &[]);
-    ready(&host.asker());
+    host.asker().await_ready(Instant::now() + PATIENCE);
     let took = host.started.elapsed();
     // None has done nothing yet: a worker has a producer from its first transaction on.
     stage.kafka().write(&(0..functions).map(event).collect::<Vec<_>>());
@@ -113,12 +113,4 @@ fn needed(stage: &Stage, app: &Path, functions: usize, cache: &Path) -> Needed {
     };
     host.terminate();
     needed
-}
-
-fn ready(host: &Asker) {
-    let deadline = Instant::now() + PATIENCE;
-    while let Some(reason) = host.unready() {
-        assert!(Instant::now() < deadline, "a host is not ready: {reason}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
 }

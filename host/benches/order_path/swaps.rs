@@ -37,9 +37,10 @@ mod load;
 mod witness;
 
 /// What does not count: connections, caches and the broker's compiler.
-const WARM_UP: Duration = Duration::from_secs(15);
-/// How long nothing is swapped.
+const WARM_UP: Duration = Duration::from_secs(60);
+/// How long nothing is swapped, at least, and for each swap that follows.
 const BASELINE: Duration = Duration::from_secs(20);
+const BASELINE_OF_SWAP: Duration = Duration::from_millis(200);
 /// So many versions: no more than a host keeps for rollbacks.
 const VERSIONS: u32 = 8;
 /// What a gap at a swap may be above the p99 of gaps without swaps.
@@ -76,7 +77,8 @@ pub(crate) fn swaps(stage: &Stage, asked: &Asked) {
     std::thread::sleep(WARM_UP);
     load.least();
     let begin = now();
-    std::thread::sleep(BASELINE);
+    // The longest of many is longer than that of few.
+    std::thread::sleep(BASELINE.max(BASELINE_OF_SWAP * u32::try_from(asked.swaps).unwrap()));
     let (baseline, least_without) = (begin..now(), load.least());
     let (begin, before) = (now(), deployed.len());
     let every = asked.swaps.checked_div(asked.kills);
@@ -126,6 +128,14 @@ pub(crate) fn swaps(stage: &Stage, asked: &Asked) {
         sight.confirmed.len(),
     );
     goal(&without, &with);
+    if let Some((partition, span)) = &with.longest {
+        println!(
+            "\nIt began {:.1} s after the first swap, in partition {partition}; in {} of the {} others something was confirmed meanwhile.",
+            (span.start - swapped.start) as f64 / 1e3,
+            gaps::others_went_on(&sight, *partition, span),
+            sight.confirmed.len() - 1,
+        );
+    }
 }
 
 /// One swap, until an order was confirmed by the version that it brings.
@@ -159,9 +169,14 @@ fn table(without: &Gaps, with: &Gaps) {
     println!("|---|---|---|---|---|");
     row("without swaps: all", &without.all);
     row("without swaps: from one batch to the next", &without.at_batches);
-    row("without swaps: around any moment", &without.around_moments());
+    let moments = with.at_swaps.len();
+    row("without swaps: around as many moments as versions begin", &without.around_moments(moments));
     row("with swaps: all", &with.all);
     row("with swaps: from one batch to the next of the same version", &with.at_batches);
+    row(
+        "with swaps: around as many moments as versions begin, the version staying the same",
+        &with.around_moments(moments),
+    );
     row("with swaps: from the last event of a version to the first one of the next", &with.at_swaps);
     row("(a batch without swaps, from its first event to that of the next)", &without.batches);
     row("(a batch with swaps)", &with.batches);
@@ -299,12 +314,7 @@ impl<'a> Hosts<'a> {
 /// Waits until all are ready, for as long as it takes to restore what a run leaves.
 fn await_ready(askers: &[Asker]) {
     let deadline = Instant::now() + READY;
-    for asker in askers {
-        while let Some(reason) = asker.unready() {
-            assert!(Instant::now() < deadline, "a host is not ready: {reason}");
-            std::thread::sleep(PAUSE);
-        }
-    }
+    askers.iter().for_each(|asker| asker.await_ready(deadline));
 }
 
 fn now() -> u64 {

@@ -80,8 +80,8 @@ pub enum Error {
         /// The name.
         name: String,
     },
-    /// The group gave the place away while the broker was not there. Join again.
-    #[error("the group gave up on `{name}` while the broker was away")]
+    /// The place in the group went while the broker was not there, or its client does not find back. Join again.
+    #[error("`{name}` lost its place in the group while the broker was away")]
     Expired {
         /// The member's name.
         name: String,

@@ -21,7 +21,7 @@ use self::errors::Fault;
 use self::membership::KafkaMembership;
 use self::rdkafka_client::RdkafkaClient;
 use self::replay::{KafkaReplay, Readers};
-use self::settings::Settings;
+use self::settings::{ASKED_FOR, Settings};
 use self::watchdog::Guard;
 use super::{Broker, Error, Exclusive, Identity, Member, Membership, Progress, Publisher, Replay, Topic, TopicChange};
 use crate::event::{Offset, Partition};
@@ -46,7 +46,7 @@ mod watchdog;
 const ASK: Duration = Duration::from_secs(10);
 
 /// So many questions in a row without an answer, and new clients ask.
-const UNANSWERED_MAX: u32 = 5;
+const UNANSWERED_MAX: u32 = 2;
 
 /// A Kafka cluster as one host sees it.
 pub struct Kafka {
@@ -88,7 +88,7 @@ impl Kafka {
         Arc::clone(&lock(&self.asker))
     }
 
-    /// Asks through new clients from now on: a client was seen that never came back from a Kafka that had stood still.
+    /// Asks through new clients from now on: some never find back ([`settings::SILENT`]).
     fn renew(&self) {
         let Ok(asker) = asker_of(&self.settings) else { return };
         let old = std::mem::replace(&mut *lock(&self.asker), Arc::new(asker));
@@ -133,7 +133,8 @@ impl Broker for Kafka {
             RdkafkaClient::new(&self.settings, member).map_err(|fault| fault.into_error(&self.settings.brokers))?;
         let guard =
             Guard::new(&member.name).map_err(|e| Error::Bug { what: "starting the watchdog", cause: Box::new(e) })?;
-        Ok(Box::new(KafkaMembership::new(client, member.clone(), self.settings.brokers.clone(), guard)))
+        let (endpoint, reachable) = (self.settings.brokers.clone(), Arc::clone(&self.reachable));
+        Ok(Box::new(KafkaMembership::new(client, member.clone(), endpoint, guard, reachable)))
     }
 
     fn replay(&self, partition: &Partition, from: Offset) -> Result<Box<dyn Replay>, Error> {
@@ -166,7 +167,11 @@ impl Broker for Kafka {
             askers.insert(group.to_owned(), admin::of_group(&self.settings, group)?);
         }
         let Some(of_group) = askers.get(group) else { return Ok(Vec::new()) };
-        admin::progress(&self.settings, &self.asker(), (group, of_group), topics)
+        let progress = admin::progress(&self.settings, &self.asker(), (group, of_group), topics);
+        if progress.is_err() {
+            askers.remove(group);
+        }
+        progress
     }
 
     fn check(&self, within: Duration) -> Result<Identity, Error> {
@@ -174,7 +179,7 @@ impl Broker for Kafka {
         let checked = match known {
             Some(identity) => self
                 .asker()
-                .fetch_metadata(Some("__consumer_offsets"), within)
+                .fetch_metadata(Some(ASKED_FOR), within)
                 .map(|_| identity)
                 .map_err(|e| Fault::of("asking the broker", &e).into_error(&self.settings.brokers)),
             None => probe::identify(&self.settings, within),

@@ -74,6 +74,8 @@ struct Running {
     host: Option<Host>,
     http: SocketAddr,
     admin: SocketAddr,
+    /// Whether what was saved last could not be run.
+    is_behind: bool,
 }
 
 /// Runs until Ctrl-C.
@@ -136,7 +138,14 @@ impl Stage<'_> {
             let port = if address.port() == 0 { 0 } else { address.port().saturating_add(number) };
             SocketAddr::new(address.ip(), port)
         };
-        Running { path, app: None, host: None, http: nth(self.args.http), admin: nth(self.args.admin.admin) }
+        Running {
+            path,
+            app: None,
+            host: None,
+            http: nth(self.args.http),
+            admin: nth(self.args.admin.admin),
+            is_behind: false,
+        }
     }
 
     /// Takes one change after the other until told to end.
@@ -146,6 +155,7 @@ impl Stage<'_> {
                 Ok(Change::End) | Err(RecvTimeoutError::Disconnected) => return Ok(()),
                 Ok(Change::Files(first)) => {
                     let Some(files) = watch::settled(first, changed) else { return Ok(()) };
+                    let files = watcher.news(files);
                     for running in all.iter_mut().filter(|running| running.is_touched(&files)) {
                         self.follow(running, watcher, &files);
                     }
@@ -164,26 +174,32 @@ impl Stage<'_> {
     /// What changed is built, and swapped in or started anew. Nothing that goes wrong ends what runs.
     fn follow(&self, running: &mut Running, watcher: &mut Watcher, files: &[PathBuf]) {
         let anew = running.host.is_none() || files.iter().any(|file| watch::is_description(file));
-        let done = if anew { self.start_anew(running, watcher, false) } else { self.swap(running) };
-        if let Err(failure) = done
-            && !failure.is_interruption()
-        {
-            failure.print(&mut io::stderr().lock());
-            talk(match running.host {
-                Some(_) => "what ran before goes on running; waiting for the next change",
-                None => "nothing of it runs; waiting for the next change",
-            });
+        let done =
+            if anew { self.start_anew(running, watcher, false).map(|()| true) } else { self.swap(running, watcher) };
+        let was_behind = std::mem::replace(&mut running.is_behind, done.is_err());
+        match done {
+            Ok(false) if was_behind => talk("it builds again, and is what ran all the time"),
+            Ok(_) => {}
+            Err(failure) if failure.is_interruption() => {}
+            Err(failure) => {
+                failure.print(&mut io::stderr().lock());
+                talk(match running.host {
+                    Some(_) => "what ran before goes on running; waiting for the next change",
+                    None => "nothing of it runs; waiting for the next change",
+                });
+            }
         }
     }
 
-    /// Builds, and hands the functions that became other ones to their workers.
-    fn swap(&self, running: &mut Running) -> Result<(), Failure> {
-        let (Some(app), Some(host)) = (&running.app, &running.host) else { return Ok(()) };
-        build::build_app(app, &mut io::sink())?;
-        let built = Instant::now();
+    /// Builds, and hands the functions that became other ones to their workers: whether any did.
+    fn swap(&self, running: &mut Running, watcher: &mut Watcher) -> Result<bool, Failure> {
+        let (Some(app), Some(host)) = (&running.app, &running.host) else { return Ok(false) };
+        make(app, watcher)?;
+        let (built, mut is_other) = (Instant::now(), false);
         for function in &app.functions {
             if let Some(digest) = host.swap(function)? {
                 let took = built.elapsed().as_millis();
+                is_other = true;
                 talk(&format!(
                     "{}: {} handles the next batch, {took} ms after it was built",
                     function.name,
@@ -191,7 +207,7 @@ impl Stage<'_> {
                 ));
             }
         }
-        Ok(())
+        Ok(is_other)
     }
 
     /// Reads and builds the app, and starts its host, in place of the one it may have. When `first`, what does not build is
@@ -200,7 +216,7 @@ impl Stage<'_> {
         let manifest = manifest::read(&running.path)?;
         let schemas = components::schemas(&manifest)?;
         watcher.follow(&manifest.app, &manifest.schemas).map_err(Failure::fault)?;
-        if let Err(failure) = build::build_app(&manifest.app, &mut io::sink()) {
+        if let Err(failure) = make(&manifest.app, watcher) {
             if failure.is_interruption() {
                 // Its user was told to end too, and that is taken next.
                 return Ok(());
@@ -264,13 +280,20 @@ impl Stage<'_> {
 }
 
 impl Running {
-    /// Whether any of the files is the app's: within its folder, its functions' crates or its schemas.
+    /// Whether any of the files is the app's: within its folder, its functions' crates or its schemas. Of one that never ran, it is
+    /// not known which are.
     fn is_touched(&self, files: &[PathBuf]) -> bool {
-        let Some(app) = &self.app else { return true };
-        let crates = app.functions.iter().map(|function| app.function_folder(function));
-        let folders: Vec<PathBuf> = crates.chain([self.path.clone()]).map(|f| f.canonicalize().unwrap_or(f)).collect();
+        let Some(app) = &self.app else { return !files.is_empty() };
+        let folders: Vec<PathBuf> = watch::folders(app).map(|folder| folder.canonicalize().unwrap_or(folder)).collect();
         files.iter().any(|file| watch::is_description(file) || folders.iter().any(|folder| file.starts_with(folder)))
     }
+}
+
+/// Builds an app. What that writes is no change.
+fn make(app: &App, watcher: &mut Watcher) -> Result<(), Failure> {
+    let done = build::build_app(app, &mut io::sink());
+    watcher.note_built(app);
+    done
 }
 
 /// Where it is served, and what to try.

@@ -23,6 +23,10 @@ pub(super) struct Gaps {
     pub(super) at_batches: Vec<f64>,
     /// Where another version begins.
     pub(super) at_swaps: Vec<f64>,
+    /// Where the version stays the same.
+    pub(super) within_versions: Vec<f64>,
+    /// The longest where another version begins: in which partition, and from when till when.
+    pub(super) longest: Option<(i32, Span)>,
     /// From the first event of a transaction to the first one of the next.
     pub(super) batches: Vec<f64>,
     pub(super) left_out: usize,
@@ -32,28 +36,33 @@ pub(super) struct Gaps {
 }
 
 impl Gaps {
-    /// In which gap each of a thousand moments lies, evenly spread over all gaps.
-    pub(super) fn around_moments(&self) -> Vec<f64> {
-        const MOMENTS: usize = 1000;
-        let total: f64 = self.all.iter().sum();
-        let (mut gaps, mut passed) = (self.all.iter(), 0.0);
+    /// In which gap of one version each of so many moments lies, evenly spread over them.
+    pub(super) fn around_moments(&self, moments: usize) -> Vec<f64> {
+        let total: f64 = self.within_versions.iter().sum();
+        let (mut gaps, mut passed) = (self.within_versions.iter(), 0.0);
         let mut lies_in = 0.0;
         let around = |moment: usize| {
-            while passed <= total * moment as f64 / MOMENTS as f64 {
+            while passed <= total * (moment as f64 + 0.5) / moments as f64 {
                 let Some(gap) = gaps.next() else { break };
                 passed += gap;
                 lies_in = *gap;
             }
             lies_in
         };
-        (0..MOMENTS).map(around).collect()
+        (0..moments).map(around).collect()
     }
+}
+
+/// In how many other partitions something was confirmed within a span.
+pub(super) fn others_went_on(sight: &Sight, partition: i32, span: &Span) -> usize {
+    let others = sight.confirmed.iter().filter(|(other, _)| **other != partition);
+    others.filter(|(_, events)| events.iter().any(|event| span.start < event.at && event.at < span.end)).count()
 }
 
 /// The gaps within `phase` that touch none of the spans in `without`.
 pub(super) fn gaps(sight: &Sight, phase: &Span, without: &[Span]) -> Gaps {
     let mut gaps = Gaps::default();
-    for events in sight.confirmed.values() {
+    for (partition, events) in &sight.confirmed {
         let begin = events.partition_point(|event| event.at < phase.start);
         let end = events.partition_point(|event| event.at < phase.end);
         let mut batch: Option<u64> = None;
@@ -70,9 +79,16 @@ pub(super) fn gaps(sight: &Sight, phase: &Span, without: &[Span]) -> Gaps {
             gaps.events += 1;
             gaps.all.push(gap);
             if is_swap {
+                let is_longest = gaps.longest.as_ref().is_none_or(|(_, span)| gap > (span.end - span.start) as f64);
+                if is_longest {
+                    gaps.longest = Some((*partition, from.at..to.at.max(from.at)));
+                }
                 gaps.at_swaps.push(gap);
-            } else if is_new_batch {
-                gaps.at_batches.push(gap);
+            } else {
+                gaps.within_versions.push(gap);
+                if is_new_batch {
+                    gaps.at_batches.push(gap);
+                }
             }
             if is_new_batch {
                 gaps.batches.extend(batch.map(|batch| to.at.saturating_sub(batch) as f64));
@@ -80,7 +96,8 @@ pub(super) fn gaps(sight: &Sight, phase: &Span, without: &[Span]) -> Gaps {
             }
         }
     }
-    for values in [&mut gaps.all, &mut gaps.at_batches, &mut gaps.at_swaps, &mut gaps.batches] {
+    let Gaps { all, at_batches, at_swaps, within_versions, batches, .. } = &mut gaps;
+    for values in [all, at_batches, at_swaps, within_versions, batches] {
         values.sort_by(f64::total_cmp);
     }
     gaps

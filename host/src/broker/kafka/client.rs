@@ -74,6 +74,9 @@ pub(super) trait Client: Send {
     fn committed(&mut self, partitions: &[Partition], within: Duration)
     -> Result<BTreeMap<Partition, Position>, Fault>;
 
+    /// Whether a broker answers the consumer.
+    fn is_answered(&mut self, within: Duration) -> bool;
+
     /// Whether these partitions' positions could be had if those that open transactions are about to move were not waited for.
     fn is_held(&mut self, partitions: &[Partition], within: Duration) -> bool;
 

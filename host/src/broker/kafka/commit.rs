@@ -10,12 +10,14 @@
 //! - A record that the broker refuses is found by sending one record a batch: a refused batch names all of its records.
 //! - While the broker is away the same call is made again and again; each is bounded by [`CALL`], and a call that hangs
 //!   beyond its own limit is a case for the watchdog.
+//! - A producer that gets no answer for [`SILENT`] is replaced: the broker may be back, and only the producer not have noticed.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::client::{Batching, Client, Delivery};
 use super::errors::{self, Demand, Fault};
+use super::settings::SILENT;
 use super::watchdog::Guard;
 use crate::broker::{CommitError, Committed, Error, Position, Pulse, Steps, Transaction};
 use crate::event::{Offset, Partition, Record};
@@ -111,7 +113,7 @@ fn attempt<C: Client>(
     }
 
     let begin = step();
-    let sent = again(pulse, || guard.watch(|| client.send_offsets(transaction.positions, CALL)));
+    let sent = by_this_producer(pulse, SILENT, || guard.watch(|| client.send_offsets(transaction.positions, CALL)));
     if let Err(fault) = sent {
         return Err(undo(client, fault, ends, pulse, guard));
     }
@@ -126,7 +128,7 @@ fn attempt<C: Client>(
     }
 
     let deliver = step();
-    match again(pulse, || guard.watch(|| client.commit(CALL))) {
+    match by_this_producer(pulse, SILENT, || guard.watch(|| client.commit(CALL))) {
         Ok(()) => {
             let steps = Steps { begin, offsets, deliver, commit: step() };
             Ok(Committed { ends: ends.into_ends(transaction.records), steps: Some(steps) })
@@ -179,6 +181,17 @@ fn again(pulse: &Pulse, mut call: impl FnMut() -> Result<(), Fault>) -> Result<(
     }
 }
 
+/// The same call until it is no longer to be made again, or this producer is no longer the one to make it.
+fn by_this_producer(pulse: &Pulse, silent: Duration, mut call: impl FnMut() -> Result<(), Fault>) -> Result<(), Fault> {
+    let began = Instant::now();
+    again(pulse, || {
+        call().map_err(|fault| match fault.demand {
+            Demand::Retry if began.elapsed() >= silent => Fault { demand: Demand::Replace, ..fault },
+            _ => fault,
+        })
+    })
+}
+
 /// Nothing is committed yet and nothing will be: aborts, and says what follows.
 fn undo<C: Client>(client: &mut C, fault: Fault, mut ends: Ends, pulse: &Pulse, guard: &Guard) -> CommitError {
     if fault.demand != Demand::Replace {
@@ -203,7 +216,7 @@ fn failed<C: Client>(client: &mut C, fault: Fault) -> CommitError {
 
 /// Aborts. A producer that cannot even do that is replaced, and its successor aborts by being initialised.
 fn abort<C: Client>(client: &mut C, pulse: &Pulse, guard: &Guard) {
-    if let Err(fault) = again(pulse, || guard.watch(|| client.abort(CALL))) {
+    if let Err(fault) = by_this_producer(pulse, SILENT, || guard.watch(|| client.abort(CALL))) {
         tracing::warn!(error = %fault, "aborting by a new producer");
         client.discard();
     }
@@ -284,5 +297,30 @@ impl Ends {
             }
         }
         ends
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::types::RDKafkaErrorCode as Code;
+
+    use super::*;
+
+    #[test]
+    fn a_call_is_made_again_until_its_producer_has_been_silent_for_too_long() {
+        let unanswered = || Fault {
+            call: "aborting",
+            code: Code::OperationTimedOut,
+            demand: Demand::Retry,
+            text: "no answer".to_owned(),
+        };
+        let mut left = 3;
+        let third = || {
+            left -= 1;
+            if left > 0 { Err(unanswered()) } else { Ok(()) }
+        };
+        by_this_producer(&Pulse::default(), SILENT, third).unwrap();
+        let given_up = by_this_producer(&Pulse::default(), Duration::ZERO, || Err(unanswered())).unwrap_err();
+        assert_eq!((given_up.demand, given_up.code), (Demand::Replace, Code::OperationTimedOut));
     }
 }

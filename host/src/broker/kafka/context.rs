@@ -2,7 +2,7 @@
 //! deciding is for whoever polls next.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -141,7 +141,6 @@ impl ConsumerContext for Member {
 pub(super) struct Deliveries {
     came: Mutex<Came>,
     arrived: Condvar,
-    count: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -168,14 +167,8 @@ impl Deliveries {
         std::mem::take(&mut came.deliveries)
     }
 
-    /// How many ever came.
-    pub(super) fn count(&self) -> u64 {
-        self.count.load(Ordering::Relaxed)
-    }
-
     /// Notes one.
     fn push(&self, delivery: Delivery) {
-        self.count.fetch_add(1, Ordering::Relaxed);
         let mut came = lock(&self.came);
         came.deliveries.push(delivery);
         let is_awaited = came.wanted > 0 && came.deliveries.len() >= came.wanted;

@@ -4,6 +4,8 @@
 //! come that was read from a place nobody decided on. `auto.offset.reset` is `error` for the same reason.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rdkafka::types::RDKafkaErrorCode as Code;
@@ -11,9 +13,13 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 use super::client::{Client, Signal, Start};
 use super::commit;
 use super::errors::{Demand, Fault, is_away, is_unknown};
+use super::settings::SILENT;
 use super::watchdog::Guard;
 use crate::broker::{CommitError, Committed, Error, From, Member, Membership, Polled, Position, Transaction};
 use crate::event::{Event, Partition};
+
+#[cfg(test)]
+mod tests;
 
 /// How long positions and bounds may take before the poll returns and they are asked for again.
 const ASK: Duration = Duration::from_secs(5);
@@ -26,6 +32,8 @@ pub(super) struct KafkaMembership<C> {
     member: Member,
     endpoint: String,
     guard: Guard,
+    /// Whether the host reaches the broker by another client.
+    reachable: Arc<AtomicBool>,
     owned: BTreeSet<Partition>,
     /// An assignment whose positions are not known yet.
     pending: Option<Vec<Partition>>,
@@ -35,12 +43,42 @@ pub(super) struct KafkaMembership<C> {
     shaken: Option<Instant>,
     /// Since when positions are asked for in vain.
     in_vain: Option<Instant>,
+    /// Since when it is not known whether the consumer reaches the broker.
+    doubted: Option<Instant>,
 }
 
 impl<C: Client> KafkaMembership<C> {
-    pub(super) fn new(client: C, member: Member, endpoint: String, guard: Guard) -> Self {
-        let (owned, pending, revoked) = (BTreeSet::new(), None, None);
-        Self { client, member, endpoint, guard, owned, pending, revoked, shaken: None, in_vain: None }
+    pub(super) fn new(client: C, member: Member, endpoint: String, guard: Guard, reachable: Arc<AtomicBool>) -> Self {
+        Self {
+            client,
+            member,
+            endpoint,
+            guard,
+            reachable,
+            owned: BTreeSet::new(),
+            pending: None,
+            revoked: None,
+            shaken: None,
+            in_vain: None,
+            doubted: None,
+        }
+    }
+
+    /// Gives the place up when the consumer reaches nobody for [`SILENT`] and others do. librdkafka lets go of all its brokers when one
+    /// of them says that there is none, as one does that its controller has not taken back yet, and may find none ever again.
+    fn reassure(&mut self) -> Result<(), Error> {
+        let is_due = self.doubted.is_some_and(|since| since.elapsed() >= SILENT);
+        if is_due && self.reachable.load(Ordering::Relaxed) {
+            if !self.guard.watch(|| self.client.is_answered(ASK)) {
+                return Err(Error::Expired { name: self.member.name.clone() });
+            }
+            self.doubted = None;
+        }
+        Ok(())
+    }
+
+    fn doubt(&mut self) {
+        self.doubted.get_or_insert_with(Instant::now);
     }
 
     /// Takes the pending assignment, once its positions are known.
@@ -85,6 +123,7 @@ impl<C: Client> KafkaMembership<C> {
         }
         self.client.assign(&starts).map_err(|fault| fault.into_error(&self.endpoint))?;
         self.owned = partitions.into_iter().collect();
+        self.doubted = None;
         Ok(Polled::Assigned(positions))
     }
 
@@ -163,6 +202,7 @@ impl<C: Client> KafkaMembership<C> {
             // The consumer goes on trying by itself, and whoever watches the broker says so.
             code if is_away(code) => {
                 self.shaken = Some(Instant::now());
+                self.doubt();
                 Ok(None)
             }
             _ => Err(fault.into_error(&self.endpoint)),
@@ -199,6 +239,9 @@ impl<C: Client> KafkaMembership<C> {
     /// Puts what a signal says about the assignment into this membership's own state.
     fn revoke(&mut self, partitions: Vec<Partition>, lost: bool) -> Polled {
         (self.pending, self.in_vain) = (None, None);
+        if lost {
+            self.doubt();
+        }
         for partition in &partitions {
             self.owned.remove(partition);
         }
@@ -211,6 +254,7 @@ impl<C: Client> Membership for KafkaMembership<C> {
         if let Some(revoked) = self.revoked.take() {
             return Ok(revoked);
         }
+        self.reassure()?;
         if let Some(partitions) = self.pending.take() {
             // The group may have changed its mind in the meantime; its word comes first.
             match self.client.poll(Duration::ZERO) {

@@ -2,7 +2,7 @@
 //!
 //! It is rdkafka's `ThreadedProducer` but for the time when nothing comes. rdkafka waits in whole milliseconds and turns round in what is
 //! left of the last one: at its ten waits a second that is a hundredth of a core for each producer there is. Here the thread of a
-//! producer that nothing came to for [`QUIET`] rests, and whoever uses the producer wakes it ([`Polled::awake`]).
+//! producer that nobody used for [`QUIET`] rests, once nothing is in flight, and whoever uses the producer wakes it ([`Polled::awake`]).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -19,8 +19,8 @@ use super::context::Producing;
 const WAIT: Duration = Duration::from_millis(100);
 /// How long the thread rests before it looks by itself: errors that belong to no record are only logged.
 const REST: Duration = Duration::from_secs(1);
-/// How long nothing must have come, and nobody used the producer, before it rests: longer than any one call, for what librdkafka logs
-/// meanwhile decides whether the producer is still trusted.
+/// How long nobody must have used the producer before it rests: longer than any one call, for what librdkafka logs meanwhile decides
+/// whether the producer is still trusted.
 const QUIET: Duration = Duration::from_secs(15);
 
 /// The producer. Has ended when it is dropped.
@@ -42,23 +42,22 @@ struct Shared {
 impl Polled {
     /// Creates it. Nothing is sent yet.
     pub(super) fn create(config: &ClientConfig, context: Producing) -> KafkaResult<Self> {
-        let deliveries = Arc::clone(&context.deliveries);
         let producer = Arc::new(BaseProducer::from_config_and_context(config, context)?);
         let shared = Arc::new(Shared::default());
         let thread = std::thread::Builder::new().name("reports".to_owned()).spawn({
             let (producer, shared) = (Arc::clone(&producer), Arc::clone(&shared));
             move || {
-                let seen = || (shared.uses.load(Ordering::SeqCst), deliveries.count());
-                let (mut last, mut since) = (seen(), Instant::now());
+                let uses = || shared.uses.load(Ordering::SeqCst);
+                let (mut last, mut since) = (uses(), Instant::now());
                 while !shared.stop.load(Ordering::SeqCst) {
-                    let now = seen();
+                    let now = uses();
                     if std::mem::replace(&mut last, now) != now {
                         since = Instant::now();
                     }
                     let is_quiet = since.elapsed() >= QUIET && producer.in_flight_count() == 0;
                     shared.rests.store(is_quiet, Ordering::SeqCst);
                     // Whoever used it in between has seen no rest to wake it from.
-                    if is_quiet && seen() == last {
+                    if is_quiet && uses() == last {
                         std::thread::park_timeout(REST);
                     }
                     producer.poll(if is_quiet { Duration::ZERO } else { WAIT });

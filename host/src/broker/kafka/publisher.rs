@@ -5,16 +5,17 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::producer::future_producer::OwnedDeliveryResult;
-use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
+use rdkafka::producer::{DeliveryFuture, FutureProducer, FutureRecord, Producer as _};
 use rdkafka::util::TokioRuntime;
 
 use super::context::Quiet;
 use super::errors::{Fault, is_away, is_refused};
 use super::rdkafka_client::headers_of;
-use super::settings::Settings;
+use super::settings::{SILENT, Settings};
 use crate::broker::{Error, Promise, PublishError, Publisher, Stored};
 use crate::event::Record;
 use crate::sync::lock;
@@ -22,34 +23,68 @@ use crate::sync::lock;
 /// How often a record is sent that is refused for the company it travels in.
 const SENDS_MAX: usize = 5;
 
-type Producer = FutureProducer<Quiet, TokioRuntime>;
-
 /// A publisher over a producer of its own.
 pub(super) struct KafkaPublisher {
     settings: Settings,
-    /// Replaced when librdkafka gives it up, as it does with an idempotent producer that lost count.
+    /// Replaced when librdkafka gives it up, as it does with an idempotent producer that lost count, and when it gets no answer for
+    /// [`SILENT`].
     producer: Mutex<Producer>,
     reachable: Arc<AtomicBool>,
 }
 
-fn create(settings: &Settings) -> Result<Producer, Error> {
-    settings
-        .publisher()
-        .create_with_context(Quiet::default())
-        .map_err(|e| Fault::of("creating the publisher", &e).into_error(&settings.brokers))
+/// A producer, and what its user knows of it.
+#[derive(Clone)]
+struct Producer {
+    inner: FutureProducer<Quiet, TokioRuntime>,
+    /// Since when nothing was stored of what was sent.
+    silent: Arc<Mutex<Option<Instant>>>,
+}
+
+impl Producer {
+    fn create(settings: &Settings) -> Result<Self, Error> {
+        let inner = settings
+            .publisher()
+            .create_with_context(Quiet::default())
+            .map_err(|e| Fault::of("creating the publisher", &e).into_error(&settings.brokers))?;
+        Ok(Self { inner, silent: Arc::default() })
+    }
+
+    fn send(&self, record: &Record) -> Result<DeliveryFuture, PublishError> {
+        self.inner.send_result(future_record(record)).map_err(|(error, _)| unsent(&error))
+    }
+
+    /// Why it is to be replaced.
+    fn is_done(&self) -> Option<String> {
+        if let Some((code, reason)) = self.inner.client().fatal_error() {
+            return Some(format!("{reason} ({code:?})"));
+        }
+        let silent = (*lock(&self.silent))?.elapsed();
+        (silent >= SILENT).then(|| format!("nothing was stored for {} s", silent.as_secs()))
+    }
+
+    /// Notes what became of a record.
+    fn learn(&self, fate: &Result<Stored, PublishError>) {
+        let mut silent = lock(&self.silent);
+        match fate {
+            Ok(_) | Err(PublishError::Refused { .. }) => *silent = None,
+            Err(PublishError::Unknown { .. } | PublishError::Away { .. }) => {
+                silent.get_or_insert_with(Instant::now);
+            }
+        }
+    }
 }
 
 impl KafkaPublisher {
     pub(super) fn new(settings: &Settings, reachable: Arc<AtomicBool>) -> Result<Self, Error> {
-        Ok(Self { settings: settings.clone(), producer: Mutex::new(create(settings)?), reachable })
+        Ok(Self { settings: settings.clone(), producer: Mutex::new(Producer::create(settings)?), reachable })
     }
 
     /// A producer that lives.
     fn producer(&self) -> Producer {
         let mut producer = lock(&self.producer);
-        if let Some((code, reason)) = producer.client().fatal_error() {
-            tracing::error!(?code, reason, "the publisher died, making a new one");
-            match create(&self.settings) {
+        if let Some(reason) = producer.is_done() {
+            tracing::warn!(reason, "the publisher is replaced");
+            match Producer::create(&self.settings) {
                 Ok(new) => *producer = new,
                 Err(error) => tracing::error!(%error, "there is no new publisher"),
             }
@@ -62,15 +97,19 @@ impl Publisher for KafkaPublisher {
     fn publish(&self, record: Record) -> Promise<Result<Stored, PublishError>> {
         // Queued here and now: the order of calls is the order of records.
         let (producer, reachable) = (self.producer(), Arc::clone(&self.reachable));
-        let mut queued = producer.send_result(future_record(&record)).map_err(|(error, _)| unsent(&error));
+        let mut queued = producer.send(&record);
         Box::pin(async move {
             for _ in 1..SENDS_MAX {
                 match queued?.await {
                     // Another record of its batch was refused, and this one with it. It is not stored.
                     Ok(Err((error, _))) if error.rdkafka_error_code() == Some(Code::InvalidDifferentRecord) => {
-                        queued = producer.send_result(future_record(&record)).map_err(|(error, _)| unsent(&error));
+                        queued = producer.send(&record);
                     }
-                    fate => return stored(fate, &reachable),
+                    fate => {
+                        let fate = stored(fate, &reachable);
+                        producer.learn(&fate);
+                        return fate;
+                    }
                 }
             }
             stored(queued?.await, &reachable)
@@ -134,4 +173,29 @@ fn refused(fault: Fault) -> PublishError {
     let too_large =
         matches!(fault.code, Code::MessageSizeTooLarge | Code::InvalidMessageSize | Code::MessageBatchTooLarge);
     PublishError::Refused { too_large, cause: fault.boxed() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn a_publisher_that_stored_nothing_for_too_long_is_replaced_and_one_that_stored_something_is_not() {
+        let settings =
+            Settings { brokers: "127.0.0.1:1".to_owned(), properties: BTreeMap::new(), app: "shop".to_owned() };
+        let publisher = KafkaPublisher::new(&settings, Arc::default()).unwrap();
+        let first = publisher.producer();
+        let is_first = || Arc::ptr_eq(&first.silent, &publisher.producer().silent);
+        let unknown = || Err(PublishError::Unknown { cause: "no answer".into() });
+        first.learn(&unknown());
+        assert!(is_first(), "one may be slow");
+        *lock(&first.silent) = Instant::now().checked_sub(SILENT);
+        first.learn(&Ok(Stored { partition: 0, offset: 0 }));
+        assert!(is_first(), "something was stored since");
+        *lock(&first.silent) = Instant::now().checked_sub(SILENT);
+        first.learn(&unknown());
+        assert!(!is_first());
+    }
 }

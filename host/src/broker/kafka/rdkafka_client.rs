@@ -17,7 +17,7 @@ use super::client::{Batching, Client, Delivery, Signal, Start};
 use super::context::{Change, Deliveries, Member, Producing, Talk};
 use super::errors::{Demand, Fault};
 use super::polled::Polled;
-use super::settings::Settings;
+use super::settings::{ASKED_FOR, Settings};
 use crate::broker::{self, Position};
 use crate::event::{Event, Header, Offset, Partition, Record};
 
@@ -123,6 +123,10 @@ impl Client for RdkafkaClient {
             positions.insert(self.names.partition(element.topic(), element.partition()), position);
         }
         Ok(positions)
+    }
+
+    fn is_answered(&mut self, within: Duration) -> bool {
+        self.consumer.fetch_metadata(Some(ASKED_FOR), within).is_ok()
     }
 
     fn is_held(&mut self, partitions: &[Partition], within: Duration) -> bool {

@@ -16,7 +16,7 @@ use rdkafka::topic_partition_list::TopicPartitionList;
 use super::context::Quiet;
 use super::errors::Fault;
 use super::rdkafka_client::{Names, event_of};
-use super::settings::Settings;
+use super::settings::{SILENT, Settings};
 use crate::broker::{Error, Replay, Replayed};
 use crate::event::{Event, Offset, Partition};
 use crate::sync::lock;
@@ -85,6 +85,8 @@ pub(super) struct KafkaReplay {
     from: Offset,
     end: Offset,
     stage: Stage,
+    /// When the reader last brought something, or began to read.
+    heard: Instant,
     names: Names,
 }
 
@@ -108,6 +110,7 @@ impl KafkaReplay {
             from,
             end,
             stage,
+            heard: Instant::now(),
             names: Names::default(),
         })
     }
@@ -138,6 +141,7 @@ impl KafkaReplay {
                     .map_err(|e| self.fault(Fault::of("assigning a reader", &e)))?;
                 self.reader = Some(reader);
                 self.stage = Stage::Reading;
+                self.heard = Instant::now();
                 self.read(wait)
             }
             Ok(_) => {
@@ -189,6 +193,7 @@ impl KafkaReplay {
                 if records.is_empty() { until.saturating_duration_since(Instant::now()) } else { Duration::ZERO };
             match reader.poll(left) {
                 Some(Ok(message)) => {
+                    self.heard = Instant::now();
                     let event = event_of(&message, &mut self.names);
                     if event.partition != self.partition {
                         return Err(Error::Bug {
@@ -216,7 +221,13 @@ impl KafkaReplay {
                     }
                     return Ok(Replayed::Records(records));
                 }
-                None if records.is_empty() => return Ok(Replayed::Waiting),
+                None if records.is_empty() => {
+                    if self.heard.elapsed() >= SILENT {
+                        // Another reader goes on from here.
+                        (self.reader, self.stage) = (None, Stage::Open);
+                    }
+                    return Ok(Replayed::Waiting);
+                }
                 None => return Ok(Replayed::Records(records)),
             }
         }

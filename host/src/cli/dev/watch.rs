@@ -1,6 +1,7 @@
 //! Which files changed: what the operating system tells of the apps' folders, less what building makes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::sync::{Arc, Mutex};
@@ -21,6 +22,9 @@ const UNQUIET_MAX: Duration = Duration::from_secs(2);
 /// What building and running write to.
 const MADE: [&str; 4] = ["target", "build", ".fnhost", ".git"];
 
+/// What building writes beside the sources, and people write too.
+const LOCK_FILE: &str = "Cargo.lock";
+
 /// What happened.
 pub(super) enum Change {
     /// These files changed.
@@ -33,6 +37,8 @@ pub(super) enum Change {
 pub(super) struct Watcher {
     notify: RecommendedWatcher,
     folders: Arc<Mutex<BTreeSet<PathBuf>>>,
+    /// The lock files as building left them.
+    locked: BTreeMap<PathBuf, Vec<u8>>,
 }
 
 impl Watcher {
@@ -56,7 +62,23 @@ impl Watcher {
                 drop(changes.try_send(Change::Files(files)));
             }
         });
-        Ok(Self { notify: notify.context("changes of files cannot be watched")?, folders })
+        Ok(Self { notify: notify.context("changes of files cannot be watched")?, folders, locked: BTreeMap::new() })
+    }
+
+    /// Notes what building an app wrote, for [`Self::news`].
+    pub(super) fn note_built(&mut self, app: &App) {
+        let read = |folder: PathBuf| {
+            let file = folder.canonicalize().ok()?.join(LOCK_FILE);
+            Some((file.clone(), fs::read(file).ok()?))
+        };
+        self.locked.extend(folders(app).filter_map(read));
+    }
+
+    /// Those of the files that changed since all was built: not the lock files that building itself wrote.
+    pub(super) fn news(&self, files: Vec<PathBuf>) -> Vec<PathBuf> {
+        let is_as_built =
+            |file: &PathBuf| self.locked.get(file).is_some_and(|built| fs::read(file).is_ok_and(|now| now == *built));
+        files.into_iter().filter(|file| !is_as_built(file)).collect()
     }
 
     /// Watches an app's folder, its schemas and its functions' crates, wherever they lie.
@@ -64,8 +86,7 @@ impl Watcher {
     /// # Errors
     /// A folder that cannot be watched.
     pub(super) fn follow(&mut self, app: &App, schemas: &Path) -> anyhow::Result<()> {
-        let crates = app.functions.iter().map(|function| app.function_folder(function));
-        for folder in crates.chain([app.root.clone(), schemas.to_owned()]) {
+        for folder in folders(app).chain([schemas.to_owned()]) {
             // A folder of schemas need not be there.
             let Ok(folder) = folder.canonicalize() else { continue };
             if lock(&self.folders).iter().any(|known| folder.starts_with(known)) {
@@ -78,6 +99,11 @@ impl Watcher {
         }
         Ok(())
     }
+}
+
+/// Where an app's sources lie: its functions' crates, wherever they are, and its own folder.
+pub(super) fn folders(app: &App) -> impl Iterator<Item = PathBuf> {
+    app.functions.iter().map(|function| app.function_folder(function)).chain([app.root.clone()])
 }
 
 /// All that changed until it was quiet, or for long enough; `None` when it is to end.
@@ -109,4 +135,31 @@ fn is_made(path: &Path, watched: &BTreeSet<PathBuf>) -> bool {
     let within = watched.iter().find_map(|folder| path.strip_prefix(folder).ok()).unwrap_or(path);
     let mut folders = within.iter().filter_map(|part| part.to_str()).take_while(|part| *part != "src");
     folders.any(|part| MADE.contains(&part)) || path.file_name().and_then(|name| name.to_str()).is_some_and(of_editor)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::sync_channel;
+
+    use super::*;
+
+    #[test]
+    fn a_lock_file_that_building_wrote_is_no_news_until_it_changes_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        let (lock, source) = (root.join(LOCK_FILE), root.join("src/lib.rs"));
+        fs::write(root.join(manifest::FILE), "name = \"shop\"\n[topics.error]\n").unwrap();
+        let app = manifest::read(&root).unwrap().app;
+        let mut watcher = Watcher::start(sync_channel(1).0).unwrap();
+        fs::write(&lock, "version = 4").unwrap();
+        let all = || vec![lock.clone(), source.clone()];
+        assert_eq!(watcher.news(all()), all(), "nothing was built yet");
+
+        watcher.note_built(&app);
+        assert_eq!(watcher.news(all()), std::slice::from_ref(&source));
+        fs::write(&lock, "version = 5").unwrap();
+        assert_eq!(watcher.news(all()), all());
+        fs::remove_file(&lock).unwrap();
+        assert_eq!(watcher.news(all()), all());
+    }
 }

@@ -107,6 +107,8 @@ fn what_is_saved_is_what_handles_the_next_event_and_what_does_not_build_changes_
     dev.said("what ran before goes on running", 0);
     assert_eq!(post().0, 202);
     dev.said("greeter       applied", 1);
+    std::fs::write(&source, &code).unwrap();
+    dev.said("it builds again, and is what ran all the time", 0);
 
     let changed = code.replace("if name.is_empty()", "if !name.is_empty()");
     assert_ne!(changed, code);

@@ -95,7 +95,7 @@ fn orders_taken_before_during_and_after_an_outage_are_each_shipped_once_by_the_s
         assert_eq!(host.admin("/readyz").0, 503);
         assert_eq!(host.admin("/livez").0, 200);
         world.start_broker_again();
-        ready_again(&host);
+        ready_again(std::slice::from_ref(&host).iter());
         pause(Duration::from_secs(3));
         drop(is_posting);
         let taken = |client: ScopedJoinHandle<'_, _>| client.join().unwrap_or_else(|_| panic!("{}", host.log()));
@@ -147,7 +147,7 @@ fn hosts_come_back_from_a_kafka_that_stood_still_under_load_and_deploys_and_each
         world.signal_broker("CONT");
         deploying.store(false, Ordering::Relaxed);
         say(&format!("Kafka goes on after {STANDSTILL:?}; {} deploys around that", deployer.join().unwrap()));
-        each().for_each(ready_again);
+        ready_again(each());
 
         let wasm = version(8);
         deploy(&hosts, &wasm, 0);
@@ -212,15 +212,19 @@ fn is_behind(line: &str, topic: &str) -> bool {
         && !line.ends_with(" 0")
 }
 
-/// Waits until a host is ready, for as long as sessions, transactions and connections may take one after the other.
-fn ready_again(host: &Host) {
+/// Waits until hosts are ready, for as long as sessions, transactions and connections may take one after the other.
+fn ready_again<'a>(hosts: impl Iterator<Item = &'a Host> + Clone) {
     let deadline = Instant::now() + 2 * PATIENCE;
-    loop {
+    let reasons = |host: &Host| {
         let (status, reasons) = host.admin("/readyz");
-        if status == 200 {
-            return;
+        (status != 200).then_some(reasons)
+    };
+    while let Some(reasons) = hosts.clone().find_map(reasons) {
+        if Instant::now() >= deadline {
+            // What one waits for may be another.
+            let logs: Vec<String> = hosts.map(Host::log).collect();
+            panic!("a host does not come back: {reasons}\n{}", logs.join("\n--- and the next host:\n"));
         }
-        assert!(Instant::now() < deadline, "a host does not come back: {reasons}\n{}", host.log());
         pause(Duration::from_millis(100));
     }
 }
