@@ -7,21 +7,22 @@
 //! - `commit` is the path of a transaction, and the only place that commits.
 //! - `replay` reads changelogs; `publisher` stores what ingress takes in; `exclusive` writes what belongs to no partition.
 //! - `admin` asks about and changes topics; `probe` finds out whether the broker can give the guarantee.
-//! - `watchdog` ends a process that hangs in a call.
+//! - `watchdog` ends a process that hangs in a call; `ending` lets clients take their time to end.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
+use self::admin::Admin;
 use self::context::Quiet;
 use self::errors::Fault;
 use self::membership::KafkaMembership;
 use self::rdkafka_client::RdkafkaClient;
 use self::replay::{KafkaReplay, Readers};
-use self::settings::{ASKED_FOR, Settings};
+use self::settings::{SILENT, Settings};
 use self::watchdog::Guard;
 use super::{Broker, Error, Exclusive, Identity, Member, Membership, Progress, Publisher, Replay, Topic, TopicChange};
 use crate::event::{Offset, Partition};
@@ -31,6 +32,7 @@ mod admin;
 mod client;
 mod commit;
 mod context;
+mod ending;
 mod errors;
 mod exclusive;
 mod membership;
@@ -45,17 +47,16 @@ mod watchdog;
 /// One question about a partition.
 const ASK: Duration = Duration::from_secs(10);
 
-/// So many questions in a row without an answer, and new clients ask.
-const UNANSWERED_MAX: u32 = 2;
-
 /// A Kafka cluster as one host sees it.
 pub struct Kafka {
     settings: Settings,
     /// Reads uncommitted: its high watermarks are the true ends.
     asker: Mutex<Arc<BaseConsumer<Quiet>>>,
-    /// How often in a row it had no answer.
-    unanswered: AtomicU32,
+    /// Since when it had no answer.
+    unanswered: Mutex<Option<Instant>>,
     readers: Arc<Readers>,
+    /// Makes changes, from the first one on until one fails. To connect takes longer than most changes do.
+    admin: Mutex<Option<Admin>>,
     /// Ask for the positions of groups, by group. As many as the app has groups.
     group_askers: Mutex<BTreeMap<String, BaseConsumer<Quiet>>>,
     /// Whether the last question was answered. Written by [`Kafka::check`], read by publishers.
@@ -76,8 +77,9 @@ impl Kafka {
         Ok(Self {
             settings,
             asker: Mutex::new(Arc::new(asker)),
-            unanswered: AtomicU32::new(0),
+            unanswered: Mutex::default(),
             readers,
+            admin: Mutex::default(),
             group_askers: Mutex::default(),
             reachable: Arc::new(AtomicBool::new(false)),
             identity: Mutex::new(None),
@@ -88,18 +90,24 @@ impl Kafka {
         Arc::clone(&lock(&self.asker))
     }
 
-    /// Asks through new clients from now on: some never find back ([`settings::SILENT`]).
+    /// Asks through new clients from now on: some never find back ([`SILENT`]).
     fn renew(&self) {
         let Ok(asker) = asker_of(&self.settings) else { return };
-        let old = std::mem::replace(&mut *lock(&self.asker), Arc::new(asker));
+        ending::end(std::mem::replace(&mut *lock(&self.asker), Arc::new(asker)));
         // Whoever asks with them right now would be waited for.
         let of_groups = self.group_askers.try_lock().map(|mut askers| std::mem::take(&mut *askers)).unwrap_or_default();
-        let readers = self.readers.renew();
-        // To end a client may take as long as its connections do.
-        let ending =
-            std::thread::Builder::new().name("ending".to_owned()).spawn(move || drop((old, of_groups, readers)));
-        if let Err(error) = ending {
-            tracing::debug!(%error, "old clients are ended here");
+        ending::end(Arc::new((of_groups, self.readers.renew())));
+    }
+
+    /// Notes whether a question was answered.
+    fn answered(&self, is_answered: bool) {
+        let mut since = lock(&self.unanswered);
+        if is_answered {
+            *since = None;
+        } else if since.get_or_insert_with(Instant::now).elapsed() >= SILENT {
+            *since = None;
+            drop(since);
+            self.renew();
         }
     }
 
@@ -158,7 +166,14 @@ impl Broker for Kafka {
     }
 
     fn apply(&self, changes: &[TopicChange]) -> Result<(), Error> {
-        changes.iter().try_for_each(|change| admin::apply(&self.settings, change))
+        let mut kept = lock(&self.admin);
+        let admin = match kept.take() {
+            Some(admin) => admin,
+            None => admin::client(&self.settings)?,
+        };
+        changes.iter().try_for_each(|change| admin::apply(&self.settings, &admin, change))?;
+        *kept = Some(admin);
+        Ok(())
     }
 
     fn progress(&self, group: &str, topics: &[&str]) -> Result<Vec<Progress>, Error> {
@@ -168,8 +183,8 @@ impl Broker for Kafka {
         }
         let Some(of_group) = askers.get(group) else { return Ok(Vec::new()) };
         let progress = admin::progress(&self.settings, &self.asker(), (group, of_group), topics);
-        if progress.is_err() {
-            askers.remove(group);
+        if let Err(Error::Away { .. }) = progress {
+            askers.remove(group).map(Arc::new).into_iter().for_each(ending::end);
         }
         progress
     }
@@ -177,20 +192,16 @@ impl Broker for Kafka {
     fn check(&self, within: Duration) -> Result<Identity, Error> {
         let known = lock(&self.identity).clone();
         let checked = match known {
-            Some(identity) => self
-                .asker()
-                .fetch_metadata(Some(ASKED_FOR), within)
-                .map(|_| identity)
-                .map_err(|e| Fault::of("asking the broker", &e).into_error(&self.settings.brokers)),
+            Some(identity) => admin::is_answered(&*self.asker(), within)
+                .map(|()| identity)
+                .map_err(|fault| fault.into_error(&self.settings.brokers)),
             None => probe::identify(&self.settings, within),
         };
         self.reachable.store(checked.is_ok(), Ordering::Relaxed);
         if let Ok(identity) = &checked {
             *lock(&self.identity) = Some(identity.clone());
-            self.unanswered.store(0, Ordering::Relaxed);
-        } else if (self.unanswered.fetch_add(1, Ordering::Relaxed) + 1).is_multiple_of(UNANSWERED_MAX) {
-            self.renew();
         }
+        self.answered(checked.is_ok());
         checked
     }
 }

@@ -76,6 +76,8 @@ struct Running {
     admin: SocketAddr,
     /// Whether what was saved last could not be run.
     is_behind: bool,
+    /// Whether what says what the app is could not be read or started when it was saved last.
+    is_unread: bool,
 }
 
 /// Runs until Ctrl-C.
@@ -145,6 +147,7 @@ impl Stage<'_> {
             http: nth(self.args.http),
             admin: nth(self.args.admin.admin),
             is_behind: false,
+            is_unread: false,
         }
     }
 
@@ -173,9 +176,10 @@ impl Stage<'_> {
 
     /// What changed is built, and swapped in or started anew. Nothing that goes wrong ends what runs.
     fn follow(&self, running: &mut Running, watcher: &mut Watcher, files: &[PathBuf]) {
-        let anew = running.host.is_none() || files.iter().any(|file| watch::is_description(file));
+        let anew = running.host.is_none() || running.is_unread || files.iter().any(|file| watch::is_description(file));
         let done =
             if anew { self.start_anew(running, watcher, false).map(|()| true) } else { self.swap(running, watcher) };
+        running.is_unread = anew && done.is_err();
         let was_behind = std::mem::replace(&mut running.is_behind, done.is_err());
         match done {
             Ok(false) if was_behind => talk("it builds again, and is what ran all the time"),

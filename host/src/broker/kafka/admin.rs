@@ -8,13 +8,13 @@ use rdkafka::Offset as Place;
 use rdkafka::admin::{
     AdminClient, AdminOptions, AlterConfig, ConfigSource, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication,
 };
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::topic_partition_list::TopicPartitionList;
 
 use super::context::Quiet;
 use super::errors::{Demand, Fault, is_away};
-use super::settings::Settings;
+use super::settings::{ASKED_FOR, Settings};
 use crate::broker::{Error, Progress, Topic, TopicChange};
 use crate::event::{Offset, Partition};
 
@@ -40,7 +40,10 @@ fn wait<T>(settings: &Settings, future: impl Future<Output = Result<T, KafkaErro
     runtime.block_on(future).map_err(|e| Fault::of("changing topics", &e).into_error(&settings.brokers))
 }
 
-fn client(settings: &Settings) -> Result<AdminClient<Quiet>, Error> {
+/// What changes topics.
+pub(super) type Admin = AdminClient<Quiet>;
+
+pub(super) fn client(settings: &Settings) -> Result<Admin, Error> {
     settings
         .base()
         .create_with_context(Quiet::default())
@@ -131,9 +134,19 @@ fn configs(
     Ok(all)
 }
 
+/// Whether a broker answers a client, and knows of one.
+pub(super) fn is_answered<X: ConsumerContext>(client: &BaseConsumer<X>, within: Duration) -> Result<(), Fault> {
+    const CALL: &str = "asking the broker";
+    let metadata = client.fetch_metadata(Some(ASKED_FOR), within).map_err(|e| Fault::of(CALL, &e))?;
+    if metadata.brokers().is_empty() {
+        let text = "it knows of no broker that is there".to_owned();
+        return Err(Fault { call: CALL, code: Code::BrokerNotAvailable, demand: Demand::Retry, text });
+    }
+    Ok(())
+}
+
 /// Makes one change.
-pub(super) fn apply(settings: &Settings, change: &TopicChange) -> Result<(), Error> {
-    let admin = client(settings)?;
+pub(super) fn apply(settings: &Settings, admin: &Admin, change: &TopicChange) -> Result<(), Error> {
     let results: Vec<Result<(), Code>> = match change {
         TopicChange::Create { name, partitions, replication, config } => {
             let mut topic = NewTopic::new(name, *partitions, TopicReplication::Fixed(replication.unwrap_or(-1)));

@@ -8,9 +8,8 @@
 //! - A producer is made at the first transaction, and made anew after every outcome that was in doubt: librdkafka has no
 //!   KIP-890, so a late copy of an old request could otherwise end a newer transaction.
 //! - A record that the broker refuses is found by sending one record a batch: a refused batch names all of its records.
-//! - While the broker is away the same call is made again and again; each is bounded by [`CALL`], and a call that hangs
-//!   beyond its own limit is a case for the watchdog.
-//! - A producer that gets no answer for [`SILENT`] is replaced: the broker may be back, and only the producer not have noticed.
+//! - While the broker is away the same call is made again and again, each bounded by [`CALL`], and for [`SILENT`] by the same producer:
+//!   the broker may be back, and only the producer not have noticed. A call that hangs beyond its own limit is a case for the watchdog.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

@@ -60,19 +60,22 @@ impl<C: Client> KafkaMembership<C> {
             revoked: None,
             shaken: None,
             in_vain: None,
-            doubted: None,
+            doubted: Some(Instant::now()),
         }
     }
 
     /// Gives the place up when the consumer reaches nobody for [`SILENT`] and others do. librdkafka lets go of all its brokers when one
     /// of them says that there is none, as one does that its controller has not taken back yet, and may find none ever again.
     fn reassure(&mut self) -> Result<(), Error> {
-        let is_due = self.doubted.is_some_and(|since| since.elapsed() >= SILENT);
-        if is_due && self.reachable.load(Ordering::Relaxed) {
+        let Some(since) = self.doubted else { return Ok(()) };
+        if !self.reachable.load(Ordering::Relaxed) {
+            self.doubted = Some(Instant::now());
+        } else if since.elapsed() >= SILENT {
             if !self.guard.watch(|| self.client.is_answered(ASK)) {
                 return Err(Error::Expired { name: self.member.name.clone() });
             }
-            self.doubted = None;
+            // Without a place, what answered now may be gone before the group does.
+            self.doubted = self.owned.is_empty().then(Instant::now);
         }
         Ok(())
     }

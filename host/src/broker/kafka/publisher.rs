@@ -3,16 +3,18 @@
 //! A record is stored when the broker has said so with `acks=all`, refused when the broker or the client says that it will
 //! never be taken, and of unknown fate when no answer came: librdkafka may have sent it.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::producer::future_producer::OwnedDeliveryResult;
-use rdkafka::producer::{DeliveryFuture, FutureProducer, FutureRecord, Producer as _};
+use rdkafka::producer::{DeliveryFuture, FutureProducer, FutureRecord, Producer as _, PurgeConfig};
 use rdkafka::util::TokioRuntime;
 
 use super::context::Quiet;
+use super::ending::end;
 use super::errors::{Fault, is_away, is_refused};
 use super::rdkafka_client::headers_of;
 use super::settings::{SILENT, Settings};
@@ -28,16 +30,15 @@ pub(super) struct KafkaPublisher {
     settings: Settings,
     /// Replaced when librdkafka gives it up, as it does with an idempotent producer that lost count, and when it gets no answer for
     /// [`SILENT`].
-    producer: Mutex<Producer>,
+    producer: Mutex<Arc<Producer>>,
     reachable: Arc<AtomicBool>,
 }
 
 /// A producer, and what its user knows of it.
-#[derive(Clone)]
 struct Producer {
     inner: FutureProducer<Quiet, TokioRuntime>,
-    /// Since when nothing was stored of what was sent.
-    silent: Arc<Mutex<Option<Instant>>>,
+    /// From when till when nothing was stored of what was sent.
+    silent: Mutex<Option<Range<Instant>>>,
 }
 
 impl Producer {
@@ -46,7 +47,7 @@ impl Producer {
             .publisher()
             .create_with_context(Quiet::default())
             .map_err(|e| Fault::of("creating the publisher", &e).into_error(&settings.brokers))?;
-        Ok(Self { inner, silent: Arc::default() })
+        Ok(Self { inner, silent: Mutex::default() })
     }
 
     fn send(&self, record: &Record) -> Result<DeliveryFuture, PublishError> {
@@ -58,7 +59,7 @@ impl Producer {
         if let Some((code, reason)) = self.inner.client().fatal_error() {
             return Some(format!("{reason} ({code:?})"));
         }
-        let silent = (*lock(&self.silent))?.elapsed();
+        let silent = lock(&self.silent).as_ref().map(|silent| silent.end.duration_since(silent.start))?;
         (silent >= SILENT).then(|| format!("nothing was stored for {} s", silent.as_secs()))
     }
 
@@ -68,7 +69,8 @@ impl Producer {
         match fate {
             Ok(_) | Err(PublishError::Refused { .. }) => *silent = None,
             Err(PublishError::Unknown { .. } | PublishError::Away { .. }) => {
-                silent.get_or_insert_with(Instant::now);
+                let now = Instant::now();
+                silent.get_or_insert(now..now).end = now;
             }
         }
     }
@@ -76,26 +78,31 @@ impl Producer {
 
 impl KafkaPublisher {
     pub(super) fn new(settings: &Settings, reachable: Arc<AtomicBool>) -> Result<Self, Error> {
-        Ok(Self { settings: settings.clone(), producer: Mutex::new(Producer::create(settings)?), reachable })
+        Ok(Self { settings: settings.clone(), producer: Mutex::new(Arc::new(Producer::create(settings)?)), reachable })
     }
 
     /// A producer that lives.
-    fn producer(&self) -> Producer {
+    fn producer(&self) -> Arc<Producer> {
         let mut producer = lock(&self.producer);
         if let Some(reason) = producer.is_done() {
             tracing::warn!(reason, "the publisher is replaced");
             match Producer::create(&self.settings) {
-                Ok(new) => *producer = new,
+                Ok(new) => {
+                    let old = std::mem::replace(&mut *producer, Arc::new(new));
+                    // What it still has must not come after what the new one sends.
+                    old.inner.purge(PurgeConfig::default().queue().inflight());
+                    end(old);
+                }
                 Err(error) => tracing::error!(%error, "there is no new publisher"),
             }
         }
-        producer.clone()
+        Arc::clone(&producer)
     }
 }
 
 impl Publisher for KafkaPublisher {
     fn publish(&self, record: Record) -> Promise<Result<Stored, PublishError>> {
-        // Queued here and now: the order of calls is the order of records.
+        // Queued here and now: the order of calls is the order of records, as long as a producer lasts.
         let (producer, reachable) = (self.producer(), Arc::clone(&self.reachable));
         let mut queued = producer.send(&record);
         Box::pin(async move {
@@ -112,7 +119,9 @@ impl Publisher for KafkaPublisher {
                     }
                 }
             }
-            stored(queued?.await, &reachable)
+            let fate = stored(queued?.await, &reachable);
+            producer.learn(&fate);
+            fate
         })
     }
 
@@ -187,14 +196,15 @@ mod tests {
             Settings { brokers: "127.0.0.1:1".to_owned(), properties: BTreeMap::new(), app: "shop".to_owned() };
         let publisher = KafkaPublisher::new(&settings, Arc::default()).unwrap();
         let first = publisher.producer();
-        let is_first = || Arc::ptr_eq(&first.silent, &publisher.producer().silent);
+        let is_first = || Arc::ptr_eq(&first, &publisher.producer());
+        let begin = |ago| *lock(&first.silent) = Instant::now().checked_sub(ago).map(|since| since..since);
         let unknown = || Err(PublishError::Unknown { cause: "no answer".into() });
-        first.learn(&unknown());
-        assert!(is_first(), "one may be slow");
-        *lock(&first.silent) = Instant::now().checked_sub(SILENT);
+        begin(SILENT);
+        assert!(is_first(), "one may be slow, and nothing is sent since");
         first.learn(&Ok(Stored { partition: 0, offset: 0 }));
-        assert!(is_first(), "something was stored since");
-        *lock(&first.silent) = Instant::now().checked_sub(SILENT);
+        first.learn(&unknown());
+        assert!(is_first(), "something was stored in between");
+        begin(SILENT);
         first.learn(&unknown());
         assert!(!is_first());
     }

@@ -15,9 +15,10 @@ use rdkafka::topic_partition_list::TopicPartitionList;
 use super::admin;
 use super::client::{Batching, Client, Delivery, Signal, Start};
 use super::context::{Change, Deliveries, Member, Producing, Talk};
+use super::ending::end;
 use super::errors::{Demand, Fault};
 use super::polled::Polled;
-use super::settings::{ASKED_FOR, Settings};
+use super::settings::Settings;
 use crate::broker::{self, Position};
 use crate::event::{Event, Header, Offset, Partition, Record};
 
@@ -40,7 +41,9 @@ pub(super) struct RdkafkaClient {
     transactional_id: String,
     /// Whether the place outlives this client.
     stable: bool,
-    consumer: BaseConsumer<Member>,
+    consumer: Arc<BaseConsumer<Member>>,
+    /// Whether it has left its group, or need not.
+    has_left: bool,
     transactor: Option<Transactor>,
     /// The place in the group that the present assignment was given to. Written by `assign`; a commit names it.
     generation: Option<ConsumerGroupMetadata>,
@@ -62,7 +65,8 @@ impl RdkafkaClient {
             group: member.group.clone(),
             transactional_id: member.name.clone(),
             stable: member.stable,
-            consumer,
+            consumer: Arc::new(consumer),
+            has_left: false,
             transactor: None,
             generation: None,
             names,
@@ -76,6 +80,17 @@ impl RdkafkaClient {
             demand: Demand::Replace,
             text: "no producer".to_owned(),
         })
+    }
+}
+
+impl Drop for RdkafkaClient {
+    fn drop(&mut self) {
+        self.consumer.context().set_closing();
+        self.discard();
+        // One that was told to leave does so now. Any other may have nobody to leave.
+        if !self.has_left {
+            end(Arc::clone(&self.consumer));
+        }
     }
 }
 
@@ -126,7 +141,7 @@ impl Client for RdkafkaClient {
     }
 
     fn is_answered(&mut self, within: Duration) -> bool {
-        self.consumer.fetch_metadata(Some(ASKED_FOR), within).is_ok()
+        admin::is_answered(&self.consumer, within).is_ok()
     }
 
     fn is_held(&mut self, partitions: &[Partition], within: Duration) -> bool {
@@ -257,7 +272,7 @@ impl Client for RdkafkaClient {
     }
 
     fn discard(&mut self) {
-        self.transactor = None;
+        self.transactor.take().map(Arc::new).into_iter().for_each(end);
     }
 
     fn is_tainted(&mut self) -> bool {
@@ -268,6 +283,7 @@ impl Client for RdkafkaClient {
         const CALL: &str = "leaving the group";
         self.consumer.context().set_closing();
         self.discard();
+        self.has_left = true;
         if self.stable {
             // To unsubscribe leaves the group, static or not; to be dropped does not.
             return Ok(());

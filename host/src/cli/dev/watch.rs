@@ -67,11 +67,13 @@ impl Watcher {
 
     /// Notes what building an app wrote, for [`Self::news`].
     pub(super) fn note_built(&mut self, app: &App) {
-        let read = |folder: PathBuf| {
-            let file = folder.canonicalize().ok()?.join(LOCK_FILE);
-            Some((file.clone(), fs::read(file).ok()?))
-        };
-        self.locked.extend(folders(app).filter_map(read));
+        let watched = lock(&self.folders).clone();
+        let is_watched = |folder: &&Path| watched.iter().any(|known| folder.starts_with(known));
+        for folder in folders(app).filter_map(|folder| folder.canonicalize().ok()) {
+            // A crate's lock file is its workspace's.
+            let files = folder.ancestors().take_while(is_watched).map(|folder| folder.join(LOCK_FILE));
+            self.locked.extend(files.filter_map(|file| Some((file.clone(), fs::read(file).ok()?))));
+        }
     }
 
     /// Those of the files that changed since all was built: not the lock files that building itself wrote.
@@ -150,7 +152,8 @@ mod tests {
         let (lock, source) = (root.join(LOCK_FILE), root.join("src/lib.rs"));
         fs::write(root.join(manifest::FILE), "name = \"shop\"\n[topics.error]\n").unwrap();
         let app = manifest::read(&root).unwrap().app;
-        let mut watcher = Watcher::start(sync_channel(1).0).unwrap();
+        let mut watcher = Watcher::start(sync_channel(8).0).unwrap();
+        watcher.follow(&app, &root.join("schemas")).unwrap();
         fs::write(&lock, "version = 4").unwrap();
         let all = || vec![lock.clone(), source.clone()];
         assert_eq!(watcher.news(all()), all(), "nothing was built yet");

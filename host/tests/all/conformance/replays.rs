@@ -154,8 +154,10 @@ pub(super) fn a_replay_ends_behind_a_marker(world: &World) {
     // A store is caught up by its own commits up to here, and by replays up to `next`.
     let end = committed.ends[&log_of(&topic)];
     assert!(next >= end, "{next} lies before {end}");
-    assert_eq!(replay(world, &topic, end), (Vec::new(), next));
-    assert_eq!(replay(world, &topic, next), (Vec::new(), next));
+    // The marker may be written a moment after the commit was answered.
+    let (read, behind) = replay(world, &topic, end);
+    assert!(read.is_empty() && behind >= next, "{read:?} up to {behind}");
+    assert_eq!(replay(world, &topic, behind).0, [""; 0]);
 }
 
 pub(super) fn replays_run_beside_each_other_and_beside_a_member(world: &World) {

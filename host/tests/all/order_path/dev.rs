@@ -136,6 +136,8 @@ fn what_is_saved_is_what_handles_the_next_event_and_what_does_not_build_changes_
     dev.said("what ran before goes on running", 1);
     assert_eq!(post().0, 202);
     dev.said("greeter       applied", 3);
+    std::fs::write(&source, format!("{code}\n")).unwrap();
+    dev.said("function `second` does not load", 1);
 
     assert!(app.join(".fnhost/broker.redb").is_file(), "the broker is kept");
     assert_eq!(dev.interrupt(), Some(0));

@@ -152,12 +152,15 @@ fn a_member_whose_client_is_answered_waits_for_its_place_and_does_not_ask_again(
         assert!(matches!(membership.poll(Duration::ZERO), Ok(Polled::Idle)));
     }
     assert_eq!(lock(&client.0).asked, 1);
+    assert!(membership.doubted.is_some_and(|since| since.elapsed() < SILENT), "it is asked again some time");
 }
 
 #[test]
-fn a_member_waits_for_a_broker_that_nobody_reaches() {
+fn a_member_waits_for_a_broker_that_nobody_reaches_and_for_as_long_again_when_others_do() {
     let client = Told::default();
     let mut membership = lost_for_long(&client, false);
+    assert!(matches!(membership.poll(Duration::ZERO), Ok(Polled::Idle)));
+    membership.reachable.store(true, Ordering::Relaxed);
     assert!(matches!(membership.poll(Duration::ZERO), Ok(Polled::Idle)));
     assert_eq!(lock(&client.0).asked, 0);
 }
@@ -166,10 +169,11 @@ fn a_member_waits_for_a_broker_that_nobody_reaches() {
 fn a_member_that_has_its_place_again_is_not_doubted() {
     let client = Told::default();
     let mut membership = membership(&client, true);
-    lock(&client.0).signals.push_back(Signal::Fault { fault: fault(), fatal: false });
-    assert!(matches!(membership.poll(Duration::ZERO), Ok(Polled::Idle)));
-    assert!(membership.doubted.is_some());
+    assert!(membership.doubted.is_some(), "it has none yet");
     lock(&client.0).signals.push_back(Signal::Assigned(vec![Partition::new("order", 0)]));
     assert!(matches!(membership.poll(Duration::ZERO), Ok(Polled::Assigned(_))));
     assert!(membership.doubted.is_none());
+    lock(&client.0).signals.push_back(Signal::Fault { fault: fault(), fatal: false });
+    assert!(matches!(membership.poll(Duration::ZERO), Ok(Polled::Idle)));
+    assert!(membership.doubted.is_some());
 }
