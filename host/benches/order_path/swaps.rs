@@ -154,6 +154,7 @@ fn goal(without: &Gaps, with: &Gaps) {
         println!("- {what}, {most:.0} ms: {how} {:.0} ms", (most - longest).abs());
     };
     verdict("Goal: at most one batch, the longest one without swaps", quantile(&without.batches, 1.0));
+    verdict("The same, the longest gap meanwhile in which the version stayed", quantile(&with.within_versions, 1.0));
     verdict(
         "Goal: at most 20 ms above the p99 between batches without swaps",
         quantile(&without.at_batches, 0.99) + GOAL_MS,

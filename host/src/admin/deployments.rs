@@ -13,14 +13,15 @@
 //!
 //! A component passes every step before anything is written: its size, its digest (`Content-Digest`, RFC 9530), a compiler in a
 //! process of its own with limits of time and memory, the contract, an instance, and what it imports beside what the active version
-//! does. What is refused changes nothing. One change at a time; of two hosts that are asked at once, one is told.
+//! does. What is refused changes nothing. One change at a time; of two that were asked for at once, on whichever hosts, one is refused,
+//! because what it was made upon is no longer what there is.
 //!
 //! Refused: components of more than [`COMPONENT_BYTES_MAX`], or that take longer than `UPLOAD_WITHIN` to arrive. Every change, and
 //! every attempt that is refused, is a line of the log with target `audit`.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
@@ -33,22 +34,24 @@ use serde::Deserialize;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task;
 
+pub use self::problems::{NOTE_RULE, is_note};
+use self::problems::{noted, unreadable, unwritten};
 pub use self::shadow::{ExampleView, Known, ShadowView, Took};
 pub use self::steps::{Own, Refused, Stage, Staged};
 use self::wire::digest_of;
 pub use self::wire::{Changed, Rollback, VersionView, View, content_digest};
 use super::status::Status;
 use crate::app::fault::instead_of;
-use crate::broker::Error;
 use crate::deploy::Deploy;
-use crate::deploy::book::{Book, Change, Deployed, Deployment, Refusal};
+use crate::deploy::book::{Book, Change, Deployed, Deployment, Number, Refusal};
 use crate::deploy::follow::Nudge;
-use crate::deploy::ledger::{Layout, Ledger, WriteError};
+use crate::deploy::ledger::{Layout, Ledger};
 use crate::event::Digest;
 use crate::ingress::body;
 use crate::ingress::problem::Problem;
 use crate::worker::error_event::rfc3339;
 
+mod problems;
 mod shadow;
 mod steps;
 mod wire;
@@ -57,8 +60,10 @@ mod wire;
 pub const COMPONENT_BYTES_MAX: usize = 64 << 20;
 /// How long a component may take to arrive.
 const UPLOAD_WITHIN: Duration = Duration::from_secs(60);
-/// The longest note, in bytes.
-const NOTE_BYTES_MAX: usize = 1024;
+/// How long an answer waits until its host does what it says.
+const FOLLOWED_WITHIN: Duration = Duration::from_secs(2);
+/// Between two looks whether it does.
+const LOOK: Duration = Duration::from_millis(10);
 
 /// What deployments are made with.
 pub struct Deployments {
@@ -79,6 +84,11 @@ pub struct Deployments {
     /// Whether this host follows the ledger. One that is for developing does not, and deploys nothing.
     pub follows: bool,
 }
+
+/// No parameters: one that is not known must not be taken for done.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
@@ -161,31 +171,59 @@ impl Deployments {
         self.deploy.active().versions.get(function).map(|version| version.state_format().to_owned())
     }
 
-    /// Writes a change, and has this host follow it at once; a dry run only says what it would be.
+    /// The newest deployment of a function, which this host follows, or could not.
+    fn base(&self, function: &str) -> Result<Number, Problem> {
+        self.ledger.catch_up().map_err(|error| unwritten(function, error.into()))?;
+        let book = self.ledger.book();
+        self.await_followed(book.number());
+        Ok(number_of(&book, function))
+    }
+
+    /// Waits until this host follows a deployment. One that it cannot load must not keep what mends that from being deployed.
+    fn await_followed(&self, number: Number) {
+        let until = Instant::now() + FOLLOWED_WITHIN;
+        self.nudge.nudge();
+        while self.deploy.active().number < number && Instant::now() < until {
+            std::thread::sleep(LOOK);
+        }
+    }
+
+    /// Writes a change that is made upon this deployment of the function, and has this host follow it at once; a dry run only says what it
+    /// would be.
     fn change<'a>(
         &self,
         function: &str,
+        base: Number,
         dry_run: bool,
         change: impl FnOnce(&Book, &mut Layout<'a>) -> Result<Change, Refusal>,
     ) -> Result<Changed, Problem> {
-        let was = self.active(function);
-        let mut candidate = None;
+        let (mut was, mut candidate) = (None, None);
         let change = |book: &Book, layout: &mut Layout<'a>| {
+            if number_of(book, function) != base {
+                return Err(Refusal::Overtaken(function.to_owned()));
+            }
+            was = book.function(function).and_then(|known| known.active);
             candidate = book.shadow_of(function).ok().map(|shadow| shadow.digest);
             change(book, layout)
         };
+        let refused = |error| unwritten(function, error);
         let Deployment { number, active, shadow, .. } = if dry_run {
-            self.ledger.rehearse(self.deploy.seen(), change).map_err(unwritten)?
+            self.ledger.rehearse(self.deploy.seen(), change).map_err(refused)?
         } else {
-            let written = self.ledger.write(self.deploy.seen(), change).map_err(unwritten)?;
-            self.nudge.nudge();
+            let written = self.ledger.write(self.deploy.seen(), change).map_err(refused)?;
+            self.await_followed(written.number);
             written
         };
+        let was = was.or_else(|| self.stage.own(function).map(|own| own.digest));
         let shadow = shadow.map(|shadow| shadow.digest);
         let discarded = candidate.filter(|candidate| shadow != Some(*candidate) && active != Some(*candidate));
         let (function, number) = (function.to_owned(), (!dry_run).then_some(number));
         Ok(Changed { function, number, was, active, shadow, discarded, ..Changed::default() })
     }
+}
+
+fn number_of(book: &Book, function: &str) -> Number {
+    book.function(function).map_or(0, |known| known.number)
 }
 
 fn viewed(deployed: &Deployed, active: Option<Digest>) -> VersionView {
@@ -238,14 +276,16 @@ async fn read(
     body: &mut Body,
 ) -> Result<(Asked, Vec<u8>, Digest), Problem> {
     let Query(asked) = asked.map_err(|error| unreadable(error.body_text()))?;
-    let asked = Asked { note: is_note(asked.note)?, ..asked };
+    let asked = Asked { note: noted(asked.note)?, ..asked };
     if !deployments.functions.contains(function) {
         deployments.known(function)?;
         let title = "the app has no such function any more";
         return Err(Problem::new(StatusCode::NOT_FOUND, title).detail("only what was deployed of it is still known"));
     }
     let said = digest_of(headers).ok_or_else(|| {
-        unreadable("Content-Digest: sha-256=:BASE64: says what the body is to be, and it is not there".to_owned())
+        unreadable(
+            "Content-Digest: sha-256=:BASE64: says what the body is to be, and there is none of that form".to_owned(),
+        )
     })?;
     let wasm = body::read(body, COMPONENT_BYTES_MAX, UPLOAD_WITHIN).await?;
     let digest = Digest::of(&wasm);
@@ -256,29 +296,26 @@ async fn read(
     Ok((asked, wasm, digest))
 }
 
-/// The note, if it can be one.
-fn is_note(note: String) -> Result<String, Problem> {
-    match note.len() > NOTE_BYTES_MAX || note.chars().any(char::is_control) {
-        true => Err(unreadable(format!("a note is one line of {NOTE_BYTES_MAX} bytes at most"))),
-        false => Ok(note),
-    }
-}
-
 async fn rollback(
     State(deployments): State<Arc<Deployments>>,
     Path(function): Path<String>,
+    parameters: Result<Query<Nothing>, QueryRejection>,
     asked: Result<Json<Rollback>, JsonRejection>,
 ) -> Result<Json<Changed>, Problem> {
-    let asked = deployments.known(&function).and_then(|()| asked.map_err(|error| unreadable(error.body_text())));
+    let asked = deployments.known(&function).and_then(|()| {
+        parameters.map_err(|error| unreadable(error.body_text()))?;
+        asked.map_err(|error| unreadable(error.body_text()))
+    });
     let Json(Rollback { version }) = match asked {
         Ok(asked) => asked,
         Err(problem) => return audit(&function, "rollback", None, Err(problem)),
     };
     let name = function.clone();
     let work = move |deployments: &Deployments| {
+        let base = deployments.base(&function)?;
         let was = deployments.state_format(&function);
         let mut format = None;
-        let changed = deployments.change(&function, false, |book, _| {
+        let changed = deployments.change(&function, base, false, |book, _| {
             let change = book.rollback(&function, version.as_deref())?;
             format = change.deployment.versions.first().and_then(|version| version.state_format.clone());
             Ok(change)
@@ -292,17 +329,19 @@ async fn rollback(
 async fn remove(
     State(deployments): State<Arc<Deployments>>,
     Path(function): Path<String>,
+    parameters: Result<Query<Nothing>, QueryRejection>,
 ) -> Result<Json<Changed>, Problem> {
-    if let Err(problem) = deployments.known(&function) {
+    let asked =
+        deployments.known(&function).and_then(|()| parameters.map(drop).map_err(|error| unreadable(error.body_text())));
+    if let Err(problem) = asked {
         return audit(&function, "remove", None, Err(problem));
     }
     let name = function.clone();
-    let work = move |deployments: &Deployments| deployments.change(&function, false, |book, _| book.remove(&function));
+    let work = move |deployments: &Deployments| {
+        let base = deployments.base(&function)?;
+        deployments.change(&function, base, false, |book, _| book.remove(&function))
+    };
     blocking(&deployments, name, "remove", None, work).await
-}
-
-fn unreadable(detail: String) -> Problem {
-    Problem::new(StatusCode::BAD_REQUEST, "the request cannot be read").detail(detail)
 }
 
 /// Does what blocks, one at a time, and notes it down. A client that leaves ends neither.
@@ -339,26 +378,4 @@ fn audit(
         Err(problem) => tracing::warn!(target: "audit", what, function, note, %problem, "refused"),
     }
     done.map(Json)
-}
-
-fn unwritten(error: WriteError) -> Problem {
-    let conflict = |title: String| Problem::new(StatusCode::CONFLICT, title);
-    match error {
-        WriteError::Refused(
-            refusal @ (Refusal::UnknownVersion { .. } | Refusal::NeverDeployed(_) | Refusal::NoShadow(_)),
-        ) => Problem::new(StatusCode::NOT_FOUND, refusal.to_string())
-            .detail("fnhost versions FUNCTION shows what there is"),
-        WriteError::Refused(refusal) => conflict(refusal.to_string()),
-        WriteError::Raced => conflict(WriteError::Raced.to_string())
-            .detail("look at what they did (fnhost versions FUNCTION), then ask again"),
-        WriteError::Broker(Error::Away { .. }) => {
-            Problem::new(StatusCode::GATEWAY_TIMEOUT, "the broker did not answer in time")
-                .detail("the deployment may have been made: fnhost versions FUNCTION tells")
-        }
-        WriteError::Broker(error) => {
-            let error = format!("{:#}", anyhow::Error::new(error));
-            tracing::error!(error, "a deployment cannot be written");
-            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the deployment could not be written").detail(error)
-        }
-    }
 }

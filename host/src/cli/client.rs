@@ -109,13 +109,13 @@ impl Client {
     /// Gets a path with these parameters.
     pub(super) fn get(&self, path: &str, parameters: &[(&str, &str)]) -> Result<Answer, Failure> {
         let request = self.agent.get(self.url(path)).query_pairs(parameters.iter().copied());
-        self.answer(self.shown(request).call())
+        self.answer(self.shown(request).call()).map_err(|error| self.unanswered(error))
     }
 
     /// Deletes what is at a path, as these parameters say.
     pub(super) fn delete(&self, path: &str, parameters: &[(&str, &str)]) -> Result<Answer, Failure> {
         let request = self.agent.delete(self.url(path)).query_pairs(parameters.iter().copied());
-        self.answer(self.shown(request).call())
+        self.answer(self.shown(request).call()).map_err(|error| self.in_doubt(path, error))
     }
 
     /// Posts bytes to a path, with these parameters and headers.
@@ -130,7 +130,7 @@ impl Client {
         let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
         // What is refused for what it is, or for who sends it, is not sent at all.
         let request = request.header("expect", "100-continue");
-        self.answer(self.shown(request).send(bytes))
+        self.answer(self.shown(request).send(bytes)).map_err(|error| self.in_doubt(path, error))
     }
 
     /// With the token, if there is one.
@@ -144,27 +144,51 @@ impl Client {
     /// Posts JSON to a path.
     pub(super) fn post(&self, path: &str, json: &str) -> Result<Answer, Failure> {
         let request = self.agent.post(self.url(path)).header("content-type", "application/json");
-        self.answer(self.shown(request).send(json))
+        self.answer(self.shown(request).send(json)).map_err(|error| self.in_doubt(path, error))
     }
 
     fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.admin)
     }
 
-    fn answer(&self, answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Result<Answer, Failure> {
-        let read = answer.and_then(|mut answer| {
-            let body = answer.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_string()?;
-            Ok(Answer { status: answer.status(), body, admin: self.admin.clone() })
-        });
-        read.map_err(|error| {
-            let error = match error {
-                ureq::Error::Io(error) => anyhow::Error::from(error),
-                error => error.into(),
-            };
-            let hint =
-                "is it running (fnhost run APP)? --admin HOST:PORT, or FNHOST_ADMIN, is where it serves operators";
-            Failure::fault(error.context(format!("no host answers at {}", self.admin))).hint(hint)
-        })
+    fn answer(&self, answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Result<Answer, ureq::Error> {
+        let mut answer = answer?;
+        let body = answer.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_string()?;
+        Ok(Answer { status: answer.status(), body, admin: self.admin.clone() })
+    }
+
+    fn unanswered(&self, error: ureq::Error) -> Failure {
+        let hint = "is it running (fnhost run APP)? --admin HOST:PORT, or FNHOST_ADMIN, is where it serves operators";
+        Failure::fault(caused(error).context(format!("no host answers at {}", self.admin))).hint(hint)
+    }
+
+    /// What was sent may have been done, unless it was not.
+    fn in_doubt(&self, path: &str, error: ureq::Error) -> Failure {
+        use ureq::{Error, Timeout};
+        let refused = |error: &io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
+        match error {
+            Error::Io(error) if refused(&error) => self.unanswered(error.into()),
+            Error::HostNotFound | Error::ConnectionFailed | Error::Timeout(Timeout::Resolve | Timeout::Connect) => {
+                self.unanswered(error)
+            }
+            error => {
+                let error = caused(error).context(format!("the host at {} took it and does not answer", self.admin));
+                let look = match path.split('/').collect::<Vec<_>>().as_slice() {
+                    ["", "functions", function, ..] => format!("fnhost versions {function}"),
+                    ["", "events", topic] => format!("fnhost events tail {topic}"),
+                    _ => "fnhost status".to_owned(),
+                };
+                Failure::fault(error)
+                    .hint(format!("it may have been done all the same: look before you ask again ({look})"))
+            }
+        }
+    }
+}
+
+fn caused(error: ureq::Error) -> anyhow::Error {
+    match error {
+        ureq::Error::Io(error) => error.into(),
+        error => error.into(),
     }
 }
 

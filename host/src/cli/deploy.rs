@@ -10,7 +10,7 @@ use clap::Args;
 
 use super::client::{AdminArg, Client};
 use super::{Failure, Format, talk, test};
-use crate::admin::deployments::{COMPONENT_BYTES_MAX, Changed, Rollback, View, content_digest};
+use crate::admin::deployments::{COMPONENT_BYTES_MAX, Changed, NOTE_RULE, Rollback, View, content_digest, is_note};
 use crate::event::Digest;
 
 /// How long a deployment may take: a language runtime takes a minute to compile where little else does.
@@ -29,7 +29,7 @@ pub(super) struct DeployArgs {
     #[arg(value_name = "FILE.wasm")]
     file: PathBuf,
     /// What is to be said of it
-    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true, value_parser = note)]
     note: String,
     /// Run the function's scenarios through it first: the app's folder, or the function's
     #[arg(long, value_name = "APP|FUNCTION")]
@@ -57,7 +57,7 @@ pub(super) struct RollbackArgs {
     #[arg(value_name = "FUNCTION", value_parser = name)]
     function: String,
     /// The version, by the first digits of its digest; the one that was active before when left out
-    #[arg(value_name = "DIGEST")]
+    #[arg(value_name = "DIGEST", value_parser = digits)]
     version: Option<String>,
     /// How it is printed
     #[arg(long, value_enum, default_value_t)]
@@ -100,6 +100,23 @@ pub(super) fn name(text: &str) -> Result<String, String> {
     }
 }
 
+/// What can be said of a version.
+pub(super) fn note(text: &str) -> Result<String, String> {
+    match is_note(text) {
+        true => Ok(text.to_owned()),
+        false => Err(format!("a note is {NOTE_RULE}")),
+    }
+}
+
+/// The first digits of a digest.
+pub(super) fn digits(text: &str) -> Result<String, String> {
+    let digits = text.strip_prefix("sha256:").unwrap_or(text);
+    match !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        true => Ok(text.to_owned()),
+        false => Err("a version is told by the first hexadecimal digits of its digest".to_owned()),
+    }
+}
+
 /// Deploys.
 pub(super) fn deploy(args: &DeployArgs, out: &mut dyn Write) -> Result<(), Failure> {
     let client = Client::patient(&args.admin, DEPLOY_WITHIN)?;
@@ -128,8 +145,10 @@ pub(super) fn deploy(args: &DeployArgs, out: &mut dyn Write) -> Result<(), Failu
 }
 
 fn read(file: &std::path::Path) -> Result<Vec<u8>, Failure> {
-    let of_file =
-        |error| Failure::fault(anyhow::Error::from(error).context(format!("{} cannot be read", file.display())));
+    let of_file = |error| {
+        let error = anyhow::Error::from(error).context(format!("{} cannot be read", file.display()));
+        Failure::fault(error).hint("it is to be a component's file: fnhost build APP makes them, in APP/build")
+    };
     let bytes = std::fs::metadata(file).map_err(of_file)?.len();
     if usize::try_from(bytes).map_or(true, |bytes| bytes > COMPONENT_BYTES_MAX) {
         let error = anyhow::anyhow!("{} has {bytes} bytes, and {COMPONENT_BYTES_MAX} are the most", file.display());
@@ -171,8 +190,11 @@ pub(super) fn print(changed: &Changed, format: Format, out: &mut dyn Write) -> R
 
 fn told(changed: &Changed) -> String {
     let named = |digest: Option<Digest>| digest.map_or_else(|| "the app's own component".to_owned(), |d| d.short());
-    let Changed { function, number, was, active, shadow, discarded, wider, narrower, state_format } = changed;
+    let Changed { function, number, was, active, shadow, discarded, called, wider, narrower, state_format } = changed;
     let mut text = String::new();
+    if let Some(called) = called {
+        text.push_str(&format!("it calls itself {called}, and the version before calls itself something else\n"));
+    }
     for (what, grants) in [("now reaches", wider), ("no longer reaches", narrower)] {
         if !grants.is_empty() {
             text.push_str(&format!("it {what} {}\n", grants.join(", ")));

@@ -18,13 +18,13 @@ pub(super) struct ShadowArgs {
     #[arg(value_name = "FUNCTION", value_parser = deploy::name)]
     function: String,
     /// Have every host handle its next batch with this candidate, by the first digits of its digest
-    #[arg(long, value_name = "DIGEST", conflicts_with = "discard")]
+    #[arg(long, value_name = "DIGEST", conflicts_with = "discard", value_parser = deploy::digits)]
     promote: Option<String>,
     /// Take this candidate away
-    #[arg(long, value_name = "DIGEST")]
+    #[arg(long, value_name = "DIGEST", value_parser = deploy::digits)]
     discard: Option<String>,
     /// What is to be said of it as the active version; what was said of the candidate when left out
-    #[arg(long, value_name = "TEXT", requires = "promote")]
+    #[arg(long, value_name = "TEXT", requires = "promote", value_parser = deploy::note)]
     note: Option<String>,
     /// How it is printed
     #[arg(long, value_enum, default_value_t)]

@@ -102,6 +102,9 @@ pub enum Refusal {
     /// It is known to have failed.
     #[error("{} is known to have failed", .0.short())]
     Failed(Digest),
+    /// It was changed since it was looked at.
+    #[error("somebody else changed `{0}` meanwhile")]
+    Overtaken(String),
     /// There is none.
     #[error("no version of `{0}` was deployed")]
     NeverDeployed(String),

@@ -11,9 +11,10 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use serde::{Deserialize, Serialize};
 
+use super::problems::{noted, unreadable, unwritten};
 use super::steps::own_beneath;
 use super::wire::{Changed, VersionView};
-use super::{Deployments, Problem, audit, blocking, is_note, unreadable, unwritten, viewed};
+use super::{Deployments, Problem, audit, blocking, viewed};
 use crate::deploy::book::Candidate;
 use crate::deploy::shadow::{Difference, Example, Tally, Times};
 use crate::worker::error_event::epoch_ms;
@@ -135,7 +136,7 @@ pub(super) struct Asked {
 impl Deployments {
     fn shadow(&self, function: &str) -> Result<ShadowView, Problem> {
         let book = self.ledger.book();
-        let shadow = book.shadow_of(function).map_err(|refusal| unwritten(refusal.into()))?;
+        let shadow = book.shadow_of(function).map_err(|refusal| unwritten(function, refusal.into()))?;
         let runs = self.deploy.active().shadows.get(function).cloned();
         let runs = runs.filter(|runs| runs.version.digest() == shadow.digest);
         Ok(ShadowView {
@@ -147,10 +148,11 @@ impl Deployments {
 
     /// Makes the candidate the active version, which it is on trial as, like any that was deployed.
     fn promote(&self, function: &str, version: &str, note: Option<String>) -> Result<Changed, Problem> {
+        let base = self.base(function)?;
         let own = self.stage.own(function);
         let was = self.state_format(function);
         let mut format = None;
-        let changed = self.change(function, false, |book, layout| {
+        let changed = self.change(function, base, false, |book, layout| {
             let shadow = book.shadow_named(function, version)?;
             format.clone_from(&shadow.state_format);
             let note = note.unwrap_or_else(|| shadow.note.clone());
@@ -164,7 +166,8 @@ impl Deployments {
     }
 
     fn discard(&self, function: &str, version: &str) -> Result<Changed, Problem> {
-        let changed = self.change(function, false, |book, _| book.discard(function, version))?;
+        let base = self.base(function)?;
+        let changed = self.change(function, base, false, |book, _| book.discard(function, version))?;
         // The active version stays, whoever it came from.
         Ok(Changed { active: changed.was, ..changed })
     }
@@ -185,7 +188,7 @@ pub(super) async fn promote(
 ) -> Result<Json<Changed>, Problem> {
     let asked = deployments.known(&function).and_then(|()| {
         let Query(Asked { version, note }) = asked.map_err(|error| unreadable(error.body_text()))?;
-        Ok((version, note.map(is_note).transpose()?))
+        Ok((version, note.map(noted).transpose()?))
     });
     let (version, note) = match asked {
         Ok(asked) => asked,

@@ -62,6 +62,8 @@ pub struct Refused {
 
 /// What a component is beside the active version.
 struct Compared {
+    /// What it calls itself, when the active version calls itself something else.
+    called: Option<String>,
     wider: Vec<String>,
     narrower: Vec<String>,
     /// The layout of its state, when it is another one.
@@ -77,12 +79,13 @@ impl Deployments {
         wasm: &[u8],
         digest: Digest,
     ) -> Result<Changed, Problem> {
+        let base = self.base(function)?;
         let staged = self.stage.stage(function, digest, wasm).map_err(unstaged)?;
-        let Compared { wider, narrower, state_format } = self.compare(function, asked, &staged)?;
+        let Compared { called, wider, narrower, state_format } = self.compare(function, asked, &staged)?;
         let own = self.stage.own(function);
         let (bytes, note, at_ms) = (wasm.len() as u64, asked.note.clone(), epoch_ms(SystemTime::now()));
         let candidate = Candidate { digest, bytes, note, state_format: Some(staged.state_format) };
-        let changed = self.change(function, asked.dry_run, |book, layout| {
+        let changed = self.change(function, base, asked.dry_run, |book, layout| {
             if asked.shadow {
                 let module = layout.bring(book, digest, wasm);
                 return book.shadow(function, candidate, module, own.as_ref().map(|own| own.digest), at_ms);
@@ -90,15 +93,16 @@ impl Deployments {
             let own = own_beneath(book, function, own.as_ref(), layout);
             book.deploy(function, candidate, layout.bring(book, digest, wasm), own, at_ms)
         })?;
-        Ok(Changed { wider, narrower, state_format, ..changed })
+        Ok(Changed { called, wider, narrower, state_format, ..changed })
     }
 
     /// Holds a component against the active version.
     fn compare(&self, function: &str, asked: &Asked, staged: &Staged) -> Result<Compared, Problem> {
         let active = self.deploy.active().versions.get(function).cloned();
         let is_called = active.as_ref().and_then(|version| version.source());
-        if let (Some(says), Some(is), false) = (staged.source.as_deref(), is_called, asked.allow_wider) {
-            is_the_same(function, says, is)?;
+        let called = staged.source.clone().filter(|says| is_called.is_some_and(|is| is != says));
+        if let (Some(says), Some(is), false) = (&called, is_called, asked.allow_wider) {
+            return Err(of_another_function(function, says, is));
         }
         // What a version before it was trusted with is nothing new: one that reaches less must not stand in its way.
         let mut before = self.stage.own_grants(function);
@@ -121,7 +125,7 @@ impl Deployments {
             );
             return conflict("the component cannot run beside the active version", detail);
         }
-        Ok(Compared { wider, narrower, state_format })
+        Ok(Compared { called, wider, narrower, state_format })
     }
 }
 
@@ -134,16 +138,13 @@ fn unstaged(Refused { reason, hint }: Refused) -> Problem {
     }
 }
 
-/// Refuses a component that calls itself something else than the active version does: it would reject whatever it is given.
-fn is_the_same(function: &str, says: &str, is: &str) -> Result<(), Problem> {
-    if says == is {
-        return Ok(());
-    }
+/// A component that calls itself something else than the active version does would reject whatever it is given.
+fn of_another_function(function: &str, says: &str, is: &str) -> Problem {
     let detail = format!(
         "it calls itself {says}, and the active version of `{function}` {is}; deploy it to its own function, or allow it if it was given \
          another name (--allow-wider)"
     );
-    Err(Problem::new(StatusCode::CONFLICT, "the component is one of another function").detail(detail))
+    Problem::new(StatusCode::CONFLICT, "the component is one of another function").detail(detail)
 }
 
 /// What is to lie beneath the first version of a function that is deployed: the component that the app came with.

@@ -52,7 +52,7 @@ pub struct Changed {
     pub function: String,
     /// The deployment's number; `None` when nothing was written, because that was asked for.
     pub number: Option<Number>,
-    /// What was active on this host.
+    /// What was to be active before; the component that the host's app came with when nothing was deployed.
     pub was: Option<Digest>,
     /// What is to be active; `None` is the component that the app came with.
     pub active: Option<Digest>,
@@ -62,6 +62,9 @@ pub struct Changed {
     /// The candidate that was beside the active version, and is to be neither any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub discarded: Option<Digest>,
+    /// What it calls itself in what it publishes, when the version before calls itself something else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub called: Option<String>,
     /// What it reaches, and the one before it did not.
     #[serde(default)]
     pub wider: Vec<String>,

@@ -33,6 +33,7 @@ impl Talk {
             self.tainted.store(true, Ordering::Relaxed);
         }
         match level {
+            _ if is_told(fac, text) => tracing::debug!(target: "librdkafka", fac, "{text}"),
             RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
                 tracing::error!(target: "librdkafka", fac, "{text}");
             }
@@ -50,6 +51,12 @@ impl Talk {
     pub(super) fn take_taint(&self) -> bool {
         self.tainted.swap(false, Ordering::Relaxed)
     }
+}
+
+/// Whether a call tells it too: that nobody answers, or what became of a transaction. Whoever made the call says what follows from it.
+fn is_told(fac: &str, text: &str) -> bool {
+    let unanswered = fac == "FAIL" && text.contains("Timed out");
+    unanswered || matches!(fac, "REQTMOUT" | "GETPID" | "ADDPARTS" | "ADDOFFSETS" | "TXNERR" | "FATAL")
 }
 
 /// The context of clients that only ask: admin, replay, watermarks.

@@ -59,7 +59,7 @@ impl Watch {
         let mut looked: Option<Instant> = None;
         let mut missing = 0_u32;
         while !self.stop.load(Ordering::Relaxed) {
-            let answer = self.ask();
+            let answer = self.ask(&mut missing);
             answer.as_ref().err().into_iter().for_each(|error| self.metrics.broker_error(error));
             match answer {
                 Ok(()) => {
@@ -67,7 +67,8 @@ impl Watch {
                         tracing::info!(broker = self.endpoint, "the broker answers");
                     }
                     self.status.set_broker_reachable(true);
-                    if looked.is_none_or(|at| at.elapsed() >= TOPICS_EVERY) {
+                    let has_begun = self.begun.load(Ordering::Relaxed);
+                    if has_begun && looked.is_none_or(|at| at.elapsed() >= TOPICS_EVERY) {
                         looked = Some(Instant::now());
                         missing = self.missing(missing)?;
                     }
@@ -87,11 +88,17 @@ impl Watch {
         Ok(())
     }
 
-    /// Asks once; the first good answer lets the workers begin.
-    fn ask(&self) -> Result<(), Error> {
+    /// Asks once; the first good answer lets the workers begin, once all topics are there. `missing` is how often in a row one was not.
+    fn ask(&self, missing: &mut u32) -> Result<(), Error> {
         let identity = self.broker.check(ANSWER)?;
         if !self.begun.load(Ordering::Relaxed) {
-            self.check_topics()?;
+            if let Err(error) = self.check_topics() {
+                // Not every broker knows at once of a topic that was only just made.
+                *missing += 1;
+                let is_missing = matches!(error, Error::NoSuchTopic { .. } | Error::Unfit { .. });
+                return if is_missing && *missing < MISSING_MAX { Ok(()) } else { Err(error) };
+            }
+            *missing = 0;
             // No event is handled by what was replaced before this host began.
             if self.follower.as_ref().map_or(Ok(true), |follower| follower.follow())? {
                 tracing::info!(broker = self.endpoint, identity = identity.name, "connected");

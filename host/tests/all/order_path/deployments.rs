@@ -11,7 +11,7 @@ use super::hosts::{Host, agent, told};
 use super::orders::{order, place};
 use super::world::{FNHOST, World, bounded, fnhost, fulfilment};
 use crate::guests::guest;
-use crate::kafka::eventually;
+use crate::kafka::{eventually, say};
 
 /// A component that does what another one does, and is another one: with a custom section more.
 fn rebuilt(folder: &Path, of: &Path, name: &str) -> (PathBuf, Digest) {
@@ -70,6 +70,12 @@ fn deploys(host: Host, start: impl Fn() -> Host) -> Host {
     let change = format!("{} -> {}\n", own.short(), second_digest.short());
     assert_eq!(out, format!("nothing is in the way of inventory {change}"));
     assert_eq!(active(&host), own.to_string());
+    let shipper = fulfilment().join("build/shipper.wasm");
+    let out = told(&host, &["deploy", "inventory", shipper.to_str().unwrap(), "--dry-run", "--allow-wider"]);
+    assert!(
+        out.starts_with("it calls itself /fulfilment/shipper, and the version before calls itself something else\n"),
+        "{out}"
+    );
 
     let app = fulfilment().display().to_string();
     let noted = ["deploy", "inventory", second.to_str().unwrap(), "--note", "it is faster", "--scenarios", &app];
@@ -96,8 +102,10 @@ fn deploys(host: Host, start: impl Fn() -> Host) -> Host {
     assert_eq!(listed, [mark("*", own), mark(" ", second_digest), mark(" ", third_digest)], "{out}");
     assert!(out.contains("it is faster") && out.contains("the app came with it"), "{out}");
 
+    let parameters = agent().delete(format!("http://{}/functions/inventory/versions?dry-run=true", host.admin));
+    assert_eq!(parameters.call().unwrap().status().as_u16(), 400, "what it does not know must not be taken for done");
+    assert_eq!(told(&host, &["versions", "inventory"]), out);
     told(&host, &["remove", "inventory"]);
-    runs(&host, own);
     assert!(told(&host, &["versions", "inventory"]).ends_with("nothing was deployed\n"));
     host
 }
@@ -126,6 +134,56 @@ fn what_is_deployed_on_the_embedded_broker_runs_after_a_restart() {
     let broker = ["--embedded", file.to_str().unwrap()];
     let start = || Host::start_over(&fulfilment(), &broker, "127.0.0.1:0", &["--apply-topics"]);
     deploys(start().ready(), start);
+}
+
+/// What a deployment made of what, as whoever asked for it was told.
+fn deployed(host: &Host, file: &Path) -> Result<(u64, String, String), String> {
+    let mut command = Command::new(FNHOST);
+    command.args(["deploy", "inventory", file.to_str().unwrap(), "--format", "json", "--admin", &host.admin]);
+    let output = bounded("0", || command.output().unwrap());
+    if !output.status.success() {
+        return Err(String::from_utf8(output.stderr).unwrap());
+    }
+    let changed: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let digest = |key: &str| changed[key].as_str().unwrap().to_owned();
+    Ok((changed["number"].as_u64().unwrap(), digest("was"), digest("active")))
+}
+
+#[test]
+fn of_two_that_deploy_at_once_each_is_told_what_it_replaced_or_that_somebody_else_came_before() {
+    let Some(world) = World::new() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let hosts = [Host::start(&world, &[]).ready(), Host::start(&world, &[]).ready()];
+    let mut made = Vec::new();
+    let mut overtaken = 0;
+    for round in 0..4 {
+        let file = |who: usize| rebuilt(folder.path(), &inventory(), &format!("round-{round}-{who}")).0;
+        let files = [file(0), file(1)];
+        let both: Vec<_> = std::thread::scope(|scope| {
+            let each = hosts.iter().zip(&files).map(|(host, file)| scope.spawn(move || deployed(host, file)));
+            each.collect::<Vec<_>>().into_iter().map(|deploying| deploying.join().unwrap()).collect()
+        });
+        assert!(both.iter().any(Result::is_ok), "one of them wins: {both:?}");
+        for told in both {
+            match told {
+                Ok(change) => made.push(change),
+                Err(said) => {
+                    assert!(
+                        said.contains("error: somebody else change") && said.contains("fnhost versions inventory"),
+                        "{said}"
+                    );
+                    overtaken += 1;
+                }
+            }
+        }
+    }
+    say(&format!("{} of 8 deployments, two at a time, were made; {overtaken} were told of the other", made.len()));
+    made.sort_unstable();
+    let mut before = Digest::of(&std::fs::read(inventory()).unwrap()).to_string();
+    for (number, was, active) in made {
+        assert_eq!(was, before, "deployment {number}");
+        before = active;
+    }
 }
 
 /// How far a deployment is when its host is killed.
@@ -228,6 +286,8 @@ fn what_is_refused_says_why_and_changes_nothing() {
     insta::assert_snapshot!(good(&["deploy", "inventory", "nowhere.wasm"]), @r#"
     error: nowhere.wasm cannot be read
       caused by: No such file or directory (os error 2)
+
+    hint: it is to be a component's file: fnhost build APP makes them, in APP/build
     "#);
     insta::assert_snapshot!(good(&["deploy", "inventory", &file("none.wasm", b"this is none")]), @r#"
     error: the component cannot be deployed: it is no WebAssembly
@@ -241,6 +301,18 @@ fn what_is_refused_says_why_and_changes_nothing() {
 
     hint: build it against wit/function.wit of this host, or with its fnhost-sdk
     "#);
+    for (arguments, problem) in [
+        (
+            ["deploy", "inventory", &second, "--note", &"x".repeat(100_000)].as_slice(),
+            "a note is one line of 1024 bytes",
+        ),
+        (&["deploy", "inventory", &second, "--note", "\u{202e}won si ti"], "of nothing that is not seen"),
+        (&["rollback", "inventory", ""], "a version is told by the first hexadecimal digits of its digest"),
+    ] {
+        let (code, out, said) = fnhost(arguments);
+        assert_eq!((code, out.as_str()), (2, ""), "{said}");
+        assert!(said.contains(problem), "{said}");
+    }
     let large = folder.path().join("large.wasm");
     std::fs::File::create(&large).unwrap().set_len((64 << 20) + 1).unwrap();
     insta::assert_snapshot!(good(&["deploy", "inventory", large.to_str().unwrap()]), @r#"
@@ -264,12 +336,12 @@ fn what_is_refused_says_why_and_changes_nothing() {
     insta::assert_snapshot!(good(&["rollback", "inventory"]), @r#"
     error: no version of `inventory` was deployed
 
-    hint: fnhost versions FUNCTION shows what there is
+    hint: fnhost versions inventory shows what there is
     "#);
     insta::assert_snapshot!(good(&["remove", "inventory"]), @r#"
     error: no version of `inventory` was deployed
 
-    hint: fnhost versions FUNCTION shows what there is
+    hint: fnhost versions inventory shows what there is
     "#);
     // The scenarios of inventory expect other things of the guest.
     let app = fulfilment().display().to_string();
