@@ -35,7 +35,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task;
 
 pub use self::problems::{NOTE_RULE, is_note};
-use self::problems::{noted, unreadable, unwritten};
+use self::problems::{noted, unread, unreadable, unwritten};
 pub use self::shadow::{ExampleView, Known, ShadowView, Took};
 pub use self::steps::{Own, Refused, Stage, Staged};
 use self::wire::digest_of;
@@ -45,7 +45,7 @@ use crate::app::fault::instead_of;
 use crate::deploy::Deploy;
 use crate::deploy::book::{Book, Change, Deployed, Deployment, Number, Refusal};
 use crate::deploy::follow::Nudge;
-use crate::deploy::ledger::{Layout, Ledger};
+use crate::deploy::ledger::{Layout, Ledger, WriteError};
 use crate::event::Digest;
 use crate::ingress::body;
 use crate::ingress::problem::Problem;
@@ -54,6 +54,8 @@ use crate::worker::error_event::rfc3339;
 mod problems;
 mod shadow;
 mod steps;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 /// The largest component.
@@ -171,21 +173,29 @@ impl Deployments {
         self.deploy.active().versions.get(function).map(|version| version.state_format().to_owned())
     }
 
-    /// The newest deployment of a function, which this host follows, or could not.
+    /// The newest deployment of a function, which this host follows. One that it cannot load must not keep what mends that from being
+    /// deployed.
     fn base(&self, function: &str) -> Result<Number, Problem> {
-        self.ledger.catch_up().map_err(|error| unwritten(function, error.into()))?;
+        self.ledger.catch_up().map_err(unread)?;
         let book = self.ledger.book();
-        self.await_followed(book.number());
+        if !self.is_followed(book.number()) && self.status.deployments().held_up.is_none() {
+            let title = "this host does not run the newest deployment yet";
+            return Err(Problem::new(StatusCode::CONFLICT, title).detail("nothing was changed; ask again in a while"));
+        }
         Ok(number_of(&book, function))
     }
 
-    /// Waits until this host follows a deployment. One that it cannot load must not keep what mends that from being deployed.
-    fn await_followed(&self, number: Number) {
+    /// Whether this host follows a deployment, after a while.
+    fn is_followed(&self, number: Number) -> bool {
         let until = Instant::now() + FOLLOWED_WITHIN;
         self.nudge.nudge();
-        while self.deploy.active().number < number && Instant::now() < until {
+        while self.deploy.active().number < number {
+            if Instant::now() >= until {
+                return false;
+            }
             std::thread::sleep(LOOK);
         }
+        true
     }
 
     /// Writes a change that is made upon this deployment of the function, and has this host follow it at once; a dry run only says what it
@@ -206,12 +216,15 @@ impl Deployments {
             candidate = book.shadow_of(function).ok().map(|shadow| shadow.digest);
             change(book, layout)
         };
-        let refused = |error| unwritten(function, error);
+        let refused = |error| match error {
+            WriteError::Broker(error) if dry_run => unread(error),
+            error => unwritten(function, error),
+        };
         let Deployment { number, active, shadow, .. } = if dry_run {
             self.ledger.rehearse(self.deploy.seen(), change).map_err(refused)?
         } else {
             let written = self.ledger.write(self.deploy.seen(), change).map_err(refused)?;
-            self.await_followed(written.number);
+            self.is_followed(written.number);
             written
         };
         let was = was.or_else(|| self.stage.own(function).map(|own| own.digest));

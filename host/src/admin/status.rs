@@ -151,6 +151,11 @@ impl Status {
     }
 
     /// How far this host has come with the app's deployments.
+    pub fn deployments(&self) -> Deployments {
+        lock(&self.deployments).clone()
+    }
+
+    /// Sets how far this host has come with the app's deployments.
     pub fn set_deployments(&self, deployments: Deployments) {
         *lock(&self.deployments) = deployments;
     }
@@ -255,11 +260,7 @@ impl Status {
                 partitions,
             }
         });
-        Functions {
-            app: self.app.clone(),
-            functions: functions.collect(),
-            deployments: lock(&self.deployments).clone(),
-        }
+        Functions { app: self.app.clone(), functions: functions.collect(), deployments: self.deployments() }
     }
 }
 

@@ -56,7 +56,7 @@ pub struct Kafka {
     unanswered: Mutex<Option<Instant>>,
     readers: Arc<Readers>,
     /// Makes changes, from the first one on until one fails. To connect takes longer than most changes do.
-    admin: Mutex<Option<Admin>>,
+    admin: Mutex<Option<Arc<Admin>>>,
     /// Ask for the positions of groups, by group. As many as the app has groups.
     group_askers: Mutex<BTreeMap<String, BaseConsumer<Quiet>>>,
     /// Whether the last question was answered. Written by [`Kafka::check`], read by publishers.
@@ -169,11 +169,14 @@ impl Broker for Kafka {
         let mut kept = lock(&self.admin);
         let admin = match kept.take() {
             Some(admin) => admin,
-            None => admin::client(&self.settings)?,
+            None => Arc::new(admin::client(&self.settings)?),
         };
-        changes.iter().try_for_each(|change| admin::apply(&self.settings, &admin, change))?;
-        *kept = Some(admin);
-        Ok(())
+        let made = changes.iter().try_for_each(|change| admin::apply(&self.settings, &admin, change));
+        match made {
+            Ok(()) => *kept = Some(admin),
+            Err(_) => ending::end(admin),
+        }
+        made
     }
 
     fn progress(&self, group: &str, topics: &[&str]) -> Result<Vec<Progress>, Error> {

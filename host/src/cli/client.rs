@@ -4,6 +4,7 @@
 //! 9457) becomes a [`Failure`] that says the same. Bounded: 5 s to connect, 40 s a request, 128 MiB an answer.
 
 use std::io;
+use std::net::ToSocketAddrs;
 use std::time::Duration;
 
 use clap::Args;
@@ -165,9 +166,16 @@ impl Client {
     /// What was sent may have been done, unless it was not.
     fn in_doubt(&self, path: &str, error: ureq::Error) -> Failure {
         use ureq::{Error, Timeout};
-        let refused = |error: &io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
+        let kinds = [
+            io::ErrorKind::ConnectionRefused,
+            io::ErrorKind::HostUnreachable,
+            io::ErrorKind::NetworkUnreachable,
+            io::ErrorKind::AddrNotAvailable,
+        ];
+        // A name that is unknown has no kind of its own.
+        let is_unsent = |error: &io::Error| kinds.contains(&error.kind()) || self.admin.to_socket_addrs().is_err();
         match error {
-            Error::Io(error) if refused(&error) => self.unanswered(error.into()),
+            Error::Io(error) if is_unsent(&error) => self.unanswered(error.into()),
             Error::HostNotFound | Error::ConnectionFailed | Error::Timeout(Timeout::Resolve | Timeout::Connect) => {
                 self.unanswered(error)
             }

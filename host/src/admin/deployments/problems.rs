@@ -12,10 +12,11 @@ pub const NOTE_RULE: &str = "one line of 1024 bytes at most, of nothing that is 
 /// The longest note, in bytes.
 const NOTE_BYTES_MAX: usize = 1024;
 
-/// Whether a text can be a note ([`NOTE_RULE`]): what turns the direction of a line round would have it show something else.
+/// Whether a text can be a note ([`NOTE_RULE`]): what is not seen could have a line show something else.
 pub fn is_note(text: &str) -> bool {
-    let turns = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    text.len() <= NOTE_BYTES_MAX && !text.chars().any(|c| c.is_control() || turns(c))
+    // Separators of lines and paragraphs, marks of direction, and what has no width.
+    let is_unseen = |c: char| matches!(c, '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
+    text.len() <= NOTE_BYTES_MAX && !text.chars().any(|c| c.is_control() || is_unseen(c))
 }
 
 pub(super) fn noted(note: String) -> Result<String, Problem> {
@@ -27,6 +28,19 @@ pub(super) fn noted(note: String) -> Result<String, Problem> {
 
 pub(super) fn unreadable(detail: String) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, "the request cannot be read").detail(detail)
+}
+
+/// Nothing was written, and nothing will be.
+pub(super) fn unread(error: Error) -> Problem {
+    match error {
+        Error::Away { .. } => Problem::new(StatusCode::GATEWAY_TIMEOUT, "the broker did not answer in time")
+            .detail("nothing was changed; ask again"),
+        error => {
+            let error = format!("{:#}", anyhow::Error::new(error));
+            tracing::error!(error, "deployments cannot be read");
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the deployments could not be read").detail(error)
+        }
+    }
 }
 
 pub(super) fn unwritten(function: &str, error: WriteError) -> Problem {

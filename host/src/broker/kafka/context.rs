@@ -33,7 +33,10 @@ impl Talk {
             self.tainted.store(true, Ordering::Relaxed);
         }
         match level {
-            _ if is_told(fac, text) => tracing::debug!(target: "librdkafka", fac, "{text}"),
+            // Whoever asked is told that nobody answers.
+            _ if fac == "REQTMOUT" || (fac == "FAIL" && text.contains("Timed out")) => {
+                tracing::debug!(target: "librdkafka", fac, "{text}");
+            }
             RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
                 tracing::error!(target: "librdkafka", fac, "{text}");
             }
@@ -51,12 +54,6 @@ impl Talk {
     pub(super) fn take_taint(&self) -> bool {
         self.tainted.swap(false, Ordering::Relaxed)
     }
-}
-
-/// Whether a call tells it too: that nobody answers, or what became of a transaction. Whoever made the call says what follows from it.
-fn is_told(fac: &str, text: &str) -> bool {
-    let unanswered = fac == "FAIL" && text.contains("Timed out");
-    unanswered || matches!(fac, "REQTMOUT" | "GETPID" | "ADDPARTS" | "ADDOFFSETS" | "TXNERR" | "FATAL")
 }
 
 /// The context of clients that only ask: admin, replay, watermarks.
@@ -195,7 +192,9 @@ pub(super) struct Producing {
 
 impl ClientContext for Producing {
     fn log(&self, level: RDKafkaLogLevel, fac: &str, text: &str) {
-        self.talk.log(level, fac, text);
+        // What becomes of a transaction is told by its calls.
+        let is_told = matches!(fac, "GETPID" | "ADDPARTS" | "ADDOFFSETS" | "TXNERR" | "FATAL");
+        self.talk.log(if is_told { RDKafkaLogLevel::Debug } else { level }, fac, text);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {

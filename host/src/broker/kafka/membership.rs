@@ -242,11 +242,11 @@ impl<C: Client> KafkaMembership<C> {
     /// Puts what a signal says about the assignment into this membership's own state.
     fn revoke(&mut self, partitions: Vec<Partition>, lost: bool) -> Polled {
         (self.pending, self.in_vain) = (None, None);
-        if lost {
-            self.doubt();
-        }
         for partition in &partitions {
             self.owned.remove(partition);
+        }
+        if lost || self.owned.is_empty() {
+            self.doubt();
         }
         Polled::Revoked { partitions, lost }
     }

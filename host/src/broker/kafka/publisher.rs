@@ -90,7 +90,7 @@ impl KafkaPublisher {
                 Ok(new) => {
                     let old = std::mem::replace(&mut *producer, Arc::new(new));
                     // What it still has must not come after what the new one sends.
-                    old.inner.purge(PurgeConfig::default().queue().inflight());
+                    old.inner.purge(PurgeConfig::default().queue().inflight().non_blocking());
                     end(old);
                 }
                 Err(error) => tracing::error!(%error, "there is no new publisher"),

@@ -283,8 +283,8 @@ impl Client for RdkafkaClient {
         const CALL: &str = "leaving the group";
         self.consumer.context().set_closing();
         self.discard();
-        self.has_left = true;
         if self.stable {
+            self.has_left = true;
             // To unsubscribe leaves the group, static or not; to be dropped does not.
             return Ok(());
         }
@@ -302,6 +302,7 @@ impl Client for RdkafkaClient {
             }
             drop(self.consumer.poll(Duration::from_millis(10)));
         }
+        self.has_left = true;
         Ok(())
     }
 }

@@ -94,8 +94,8 @@ impl Watch {
         if !self.begun.load(Ordering::Relaxed) {
             if let Err(error) = self.check_topics() {
                 // Not every broker knows at once of a topic that was only just made.
-                *missing += 1;
                 let is_missing = matches!(error, Error::NoSuchTopic { .. } | Error::Unfit { .. });
+                *missing = if is_missing { *missing + 1 } else { 0 };
                 return if is_missing && *missing < MISSING_MAX { Ok(()) } else { Err(error) };
             }
             *missing = 0;
