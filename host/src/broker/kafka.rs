@@ -7,12 +7,13 @@
 //! - `commit` is the path of a transaction, and the only place that commits.
 //! - `replay` reads changelogs; `publisher` stores what ingress takes in; `exclusive` writes what belongs to no partition.
 //! - `admin` asks about and changes topics; `probe` finds out whether the broker can give the guarantee.
-//! - `watchdog` ends a process that hangs in a call; `ending` lets clients take their time to end.
+//! - `watchdog` ends a process that hangs in a call; `silence` tells when a client is to be
+//!   replaced, and `ending` lets it take its time to end.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
@@ -22,7 +23,8 @@ use self::errors::Fault;
 use self::membership::KafkaMembership;
 use self::rdkafka_client::RdkafkaClient;
 use self::replay::{KafkaReplay, Readers};
-use self::settings::{SILENT, Settings};
+use self::settings::Settings;
+use self::silence::Silence;
 use self::watchdog::Guard;
 use super::{Broker, Error, Exclusive, Identity, Member, Membership, Progress, Publisher, Replay, Topic, TopicChange};
 use crate::event::{Offset, Partition};
@@ -42,6 +44,7 @@ mod publisher;
 mod rdkafka_client;
 mod replay;
 mod settings;
+mod silence;
 mod watchdog;
 
 /// One question about a partition.
@@ -52,10 +55,10 @@ pub struct Kafka {
     settings: Settings,
     /// Reads uncommitted: its high watermarks are the true ends.
     asker: Mutex<Arc<BaseConsumer<Quiet>>>,
-    /// Since when it had no answer.
-    unanswered: Mutex<Option<Instant>>,
+    /// Whether it is answered.
+    silence: Mutex<Silence>,
     readers: Arc<Readers>,
-    /// Makes changes, from the first one on until one fails. To connect takes longer than most changes do.
+    /// Looks at topics and changes them, until that fails. To connect takes longer than most changes do.
     admin: Mutex<Option<Arc<Admin>>>,
     /// Ask for the positions of groups, by group. As many as the app has groups.
     group_askers: Mutex<BTreeMap<String, BaseConsumer<Quiet>>>,
@@ -77,7 +80,7 @@ impl Kafka {
         Ok(Self {
             settings,
             asker: Mutex::new(Arc::new(asker)),
-            unanswered: Mutex::default(),
+            silence: Mutex::default(),
             readers,
             admin: Mutex::default(),
             group_askers: Mutex::default(),
@@ -90,7 +93,7 @@ impl Kafka {
         Arc::clone(&lock(&self.asker))
     }
 
-    /// Asks through new clients from now on: some never find back ([`SILENT`]).
+    /// Asks through new clients from now on: some never find back ([`silence::SILENT`]).
     fn renew(&self) {
         let Ok(asker) = asker_of(&self.settings) else { return };
         ending::end(std::mem::replace(&mut *lock(&self.asker), Arc::new(asker)));
@@ -101,14 +104,28 @@ impl Kafka {
 
     /// Notes whether a question was answered.
     fn answered(&self, is_answered: bool) {
-        let mut since = lock(&self.unanswered);
-        if is_answered {
-            *since = None;
-        } else if since.get_or_insert_with(Instant::now).elapsed() >= SILENT {
-            *since = None;
-            drop(since);
+        let mut silence = lock(&self.silence);
+        silence.note(is_answered);
+        if silence.too_long().is_some() {
+            *silence = Silence::default();
+            drop(silence);
             self.renew();
         }
+    }
+
+    /// Looks at topics or changes them.
+    fn administer<T>(&self, what: impl FnOnce(&Admin) -> Result<T, Error>) -> Result<T, Error> {
+        let mut kept = lock(&self.admin);
+        let admin = match kept.take() {
+            Some(admin) => admin,
+            None => Arc::new(admin::client(&self.settings)?),
+        };
+        let done = what(&admin);
+        match done {
+            Ok(_) => *kept = Some(admin),
+            Err(_) => ending::end(admin),
+        }
+        done
     }
 
     fn bounds(&self, partition: &Partition) -> Result<(Offset, Offset), Error> {
@@ -158,7 +175,7 @@ impl Broker for Kafka {
     }
 
     fn topics(&self, names: &[&str]) -> Result<Vec<Topic>, Error> {
-        admin::topics(&self.settings, &self.asker(), names)
+        self.administer(|admin| admin::topics(&self.settings, admin, &self.asker(), names))
     }
 
     fn partitions(&self, names: &[&str]) -> Result<BTreeMap<String, i32>, Error> {
@@ -166,17 +183,7 @@ impl Broker for Kafka {
     }
 
     fn apply(&self, changes: &[TopicChange]) -> Result<(), Error> {
-        let mut kept = lock(&self.admin);
-        let admin = match kept.take() {
-            Some(admin) => admin,
-            None => Arc::new(admin::client(&self.settings)?),
-        };
-        let made = changes.iter().try_for_each(|change| admin::apply(&self.settings, &admin, change));
-        match made {
-            Ok(()) => *kept = Some(admin),
-            Err(_) => ending::end(admin),
-        }
-        made
+        self.administer(|admin| changes.iter().try_for_each(|change| admin::apply(&self.settings, admin, change)))
     }
 
     fn progress(&self, group: &str, topics: &[&str]) -> Result<Vec<Progress>, Error> {
@@ -186,8 +193,10 @@ impl Broker for Kafka {
         }
         let Some(of_group) = askers.get(group) else { return Ok(Vec::new()) };
         let progress = admin::progress(&self.settings, &self.asker(), (group, of_group), topics);
-        if let Err(Error::Away { .. }) = progress {
-            askers.remove(group).map(Arc::new).into_iter().for_each(ending::end);
+        if let Err(Error::Away { .. }) = progress
+            && let Some(of_group) = askers.remove(group)
+        {
+            ending::end(Arc::new(of_group));
         }
         progress
     }

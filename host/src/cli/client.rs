@@ -172,24 +172,22 @@ impl Client {
             io::ErrorKind::NetworkUnreachable,
             io::ErrorKind::AddrNotAvailable,
         ];
-        // A name that is unknown has no kind of its own.
-        let is_unsent = |error: &io::Error| kinds.contains(&error.kind()) || self.admin.to_socket_addrs().is_err();
-        match error {
-            Error::Io(error) if is_unsent(&error) => self.unanswered(error.into()),
-            Error::HostNotFound | Error::ConnectionFailed | Error::Timeout(Timeout::Resolve | Timeout::Connect) => {
-                self.unanswered(error)
-            }
-            error => {
-                let error = caused(error).context(format!("the host at {} took it and does not answer", self.admin));
-                let look = match path.split('/').collect::<Vec<_>>().as_slice() {
-                    ["", "functions", function, ..] => format!("fnhost versions {function}"),
-                    ["", "events", topic] => format!("fnhost events tail {topic}"),
-                    _ => "fnhost status".to_owned(),
-                };
-                Failure::fault(error)
-                    .hint(format!("it may have been done all the same: look before you ask again ({look})"))
-            }
+        let is_unsent = match &error {
+            // A name that is unknown has no kind of its own.
+            Error::Io(error) => kinds.contains(&error.kind()) || self.admin.to_socket_addrs().is_err(),
+            Error::HostNotFound | Error::ConnectionFailed | Error::Timeout(Timeout::Resolve | Timeout::Connect) => true,
+            _ => false,
+        };
+        if is_unsent {
+            return self.unanswered(error);
         }
+        let error = caused(error).context(format!("the host at {} took it and does not answer", self.admin));
+        let look = match path.split('/').collect::<Vec<_>>().as_slice() {
+            ["", "functions", function, ..] => format!("fnhost versions {function}"),
+            ["", "events", topic] => format!("fnhost events tail {topic}"),
+            _ => "fnhost status".to_owned(),
+        };
+        Failure::fault(error).hint(format!("it may have been done all the same: look before you ask again ({look})"))
     }
 }
 

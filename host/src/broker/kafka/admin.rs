@@ -40,7 +40,7 @@ fn wait<T>(settings: &Settings, future: impl Future<Output = Result<T, KafkaErro
     runtime.block_on(future).map_err(|e| Fault::of("changing topics", &e).into_error(&settings.brokers))
 }
 
-/// What changes topics.
+/// What looks at topics and changes them.
 pub(super) type Admin = AdminClient<Quiet>;
 
 pub(super) fn client(settings: &Settings) -> Result<Admin, Error> {
@@ -55,11 +55,16 @@ fn options() -> AdminOptions {
 }
 
 /// The named topics, without those that do not exist.
-pub(super) fn topics(settings: &Settings, asker: &BaseConsumer<Quiet>, names: &[&str]) -> Result<Vec<Topic>, Error> {
+pub(super) fn topics(
+    settings: &Settings,
+    admin: &Admin,
+    asker: &BaseConsumer<Quiet>,
+    names: &[&str],
+) -> Result<Vec<Topic>, Error> {
     let known = described(settings, asker, names)?;
     let topic = |(name, (partitions, replication))| Topic { name, partitions, replication, config: BTreeMap::new() };
     let mut found: Vec<Topic> = known.into_iter().map(topic).collect();
-    let configs = configs(settings, &found.iter().map(|t| t.name.as_str()).collect::<Vec<_>>(), |_| true)?;
+    let configs = configs(settings, admin, &found.iter().map(|t| t.name.as_str()).collect::<Vec<_>>(), |_| true)?;
     for topic in &mut found {
         topic.config = configs.get(&topic.name).cloned().unwrap_or_default();
     }
@@ -114,13 +119,13 @@ fn described(
 /// The configuration of topics, as far as its source is wanted.
 fn configs(
     settings: &Settings,
+    admin: &Admin,
     names: &[&str],
     wanted: impl Fn(&ConfigSource) -> bool,
 ) -> Result<BTreeMap<String, BTreeMap<String, String>>, Error> {
     if names.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let admin = client(settings)?;
     let resources: Vec<ResourceSpecifier<'_>> = names.iter().map(|name| ResourceSpecifier::Topic(name)).collect();
     let described = wait(settings, admin.describe_configs(&resources, &options()))?;
     let mut all = BTreeMap::new();
@@ -172,7 +177,7 @@ pub(super) fn apply(settings: &Settings, admin: &Admin, change: &TopicChange) ->
         }
         TopicChange::Configure { name, config } => {
             // AlterConfigs replaces everything that was set on the topic, so what is to stay is sent along.
-            let mut all = configs(settings, &[name], |source| *source == ConfigSource::DynamicTopic)?
+            let mut all = configs(settings, admin, &[name], |source| *source == ConfigSource::DynamicTopic)?
                 .remove(name)
                 .unwrap_or_default();
             all.extend(config.clone());
@@ -180,13 +185,13 @@ pub(super) fn apply(settings: &Settings, admin: &Admin, change: &TopicChange) ->
             for (key, value) in &all {
                 altered = altered.set(key, value);
             }
-            let known = configs(settings, &[name], |_| true)?.remove(name).unwrap_or_default();
+            let known = configs(settings, admin, &[name], |_| true)?.remove(name).unwrap_or_default();
             if let Some(unknown) = config.keys().find(|key| !known.contains_key(*key)) {
                 let cause = format!("topics have no key `{unknown}`").into();
                 return Err(Error::Refused { action: format!("configure topic `{name}`"), cause });
             }
             wait(settings, admin.alter_configs([&altered], &options()))?;
-            return await_config(settings, name, config);
+            return await_config(settings, admin, name, config);
         }
     };
     let action = match change {
@@ -208,10 +213,15 @@ pub(super) fn apply(settings: &Settings, admin: &Admin, change: &TopicChange) ->
 
 /// Waits until a topic has this configuration. rdkafka 0.39 says that every change was made, so that a refused one can be
 /// told only by looking.
-fn await_config(settings: &Settings, name: &str, wanted: &BTreeMap<String, String>) -> Result<(), Error> {
+fn await_config(
+    settings: &Settings,
+    admin: &Admin,
+    name: &str,
+    wanted: &BTreeMap<String, String>,
+) -> Result<(), Error> {
     let until = Instant::now() + SHOWN;
     loop {
-        let shown = configs(settings, &[name], |_| true)?.remove(name).unwrap_or_default();
+        let shown = configs(settings, admin, &[name], |_| true)?.remove(name).unwrap_or_default();
         let Some((key, value)) = wanted.iter().find(|(key, value)| shown.get(*key) != Some(*value)) else {
             return Ok(());
         };

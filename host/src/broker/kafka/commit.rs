@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use super::client::{Batching, Client, Delivery};
 use super::errors::{self, Demand, Fault};
-use super::settings::SILENT;
+use super::silence::SILENT;
 use super::watchdog::Guard;
 use crate::broker::{CommitError, Committed, Error, Position, Pulse, Steps, Transaction};
 use crate::event::{Offset, Partition, Record};

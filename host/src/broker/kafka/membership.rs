@@ -13,7 +13,7 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 use super::client::{Client, Signal, Start};
 use super::commit;
 use super::errors::{Demand, Fault, is_away, is_unknown};
-use super::settings::SILENT;
+use super::silence::SILENT;
 use super::watchdog::Guard;
 use crate::broker::{CommitError, Committed, Error, From, Member, Membership, Polled, Position, Transaction};
 use crate::event::{Event, Partition};

@@ -3,10 +3,8 @@
 //! A record is stored when the broker has said so with `acks=all`, refused when the broker or the client says that it will
 //! never be taken, and of unknown fate when no answer came: librdkafka may have sent it.
 
-use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::producer::future_producer::OwnedDeliveryResult;
@@ -17,7 +15,8 @@ use super::context::Quiet;
 use super::ending::end;
 use super::errors::{Fault, is_away, is_refused};
 use super::rdkafka_client::headers_of;
-use super::settings::{SILENT, Settings};
+use super::settings::Settings;
+use super::silence::Silence;
 use crate::broker::{Error, Promise, PublishError, Publisher, Stored};
 use crate::event::Record;
 use crate::sync::lock;
@@ -29,7 +28,7 @@ const SENDS_MAX: usize = 5;
 pub(super) struct KafkaPublisher {
     settings: Settings,
     /// Replaced when librdkafka gives it up, as it does with an idempotent producer that lost count, and when it gets no answer for
-    /// [`SILENT`].
+    /// too long ([`Silence`]).
     producer: Mutex<Arc<Producer>>,
     reachable: Arc<AtomicBool>,
 }
@@ -37,8 +36,8 @@ pub(super) struct KafkaPublisher {
 /// A producer, and what its user knows of it.
 struct Producer {
     inner: FutureProducer<Quiet, TokioRuntime>,
-    /// From when till when nothing was stored of what was sent.
-    silent: Mutex<Option<Range<Instant>>>,
+    /// A record is answered when it was stored or refused.
+    silence: Mutex<Silence>,
 }
 
 impl Producer {
@@ -47,7 +46,7 @@ impl Producer {
             .publisher()
             .create_with_context(Quiet::default())
             .map_err(|e| Fault::of("creating the publisher", &e).into_error(&settings.brokers))?;
-        Ok(Self { inner, silent: Mutex::default() })
+        Ok(Self { inner, silence: Mutex::default() })
     }
 
     fn send(&self, record: &Record) -> Result<DeliveryFuture, PublishError> {
@@ -59,20 +58,13 @@ impl Producer {
         if let Some((code, reason)) = self.inner.client().fatal_error() {
             return Some(format!("{reason} ({code:?})"));
         }
-        let silent = lock(&self.silent).as_ref().map(|silent| silent.end.duration_since(silent.start))?;
-        (silent >= SILENT).then(|| format!("nothing was stored for {} s", silent.as_secs()))
+        let silent = lock(&self.silence).too_long()?;
+        Some(format!("nothing was stored for {} s", silent.as_secs()))
     }
 
     /// Notes what became of a record.
     fn learn(&self, fate: &Result<Stored, PublishError>) {
-        let mut silent = lock(&self.silent);
-        match fate {
-            Ok(_) | Err(PublishError::Refused { .. }) => *silent = None,
-            Err(PublishError::Unknown { .. } | PublishError::Away { .. }) => {
-                let now = Instant::now();
-                silent.get_or_insert(now..now).end = now;
-            }
-        }
+        lock(&self.silence).note(matches!(fate, Ok(_) | Err(PublishError::Refused { .. })));
     }
 }
 
@@ -106,20 +98,19 @@ impl Publisher for KafkaPublisher {
         let (producer, reachable) = (self.producer(), Arc::clone(&self.reachable));
         let mut queued = producer.send(&record);
         Box::pin(async move {
-            for _ in 1..SENDS_MAX {
+            let mut sends = 1;
+            let fate = loop {
                 match queued?.await {
                     // Another record of its batch was refused, and this one with it. It is not stored.
-                    Ok(Err((error, _))) if error.rdkafka_error_code() == Some(Code::InvalidDifferentRecord) => {
+                    Ok(Err((error, _)))
+                        if sends < SENDS_MAX && error.rdkafka_error_code() == Some(Code::InvalidDifferentRecord) =>
+                    {
+                        sends += 1;
                         queued = producer.send(&record);
                     }
-                    fate => {
-                        let fate = stored(fate, &reachable);
-                        producer.learn(&fate);
-                        return fate;
-                    }
+                    fate => break stored(fate, &reachable),
                 }
-            }
-            let fate = stored(queued?.await, &reachable);
+            };
             producer.learn(&fate);
             fate
         })
@@ -189,6 +180,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+    use crate::broker::kafka::silence::SILENT;
 
     #[test]
     fn a_publisher_that_stored_nothing_for_too_long_is_replaced_and_one_that_stored_something_is_not() {
@@ -197,7 +189,7 @@ mod tests {
         let publisher = KafkaPublisher::new(&settings, Arc::default()).unwrap();
         let first = publisher.producer();
         let is_first = || Arc::ptr_eq(&first, &publisher.producer());
-        let begin = |ago| *lock(&first.silent) = Instant::now().checked_sub(ago).map(|since| since..since);
+        let begin = |ago| *lock(&first.silence) = Silence::since(ago);
         let unknown = || Err(PublishError::Unknown { cause: "no answer".into() });
         begin(SILENT);
         assert!(is_first(), "one may be slow, and nothing is sent since");

@@ -272,7 +272,9 @@ impl Client for RdkafkaClient {
     }
 
     fn discard(&mut self) {
-        self.transactor.take().map(Arc::new).into_iter().for_each(end);
+        if let Some(transactor) = self.transactor.take() {
+            end(Arc::new(transactor));
+        }
     }
 
     fn is_tainted(&mut self) -> bool {

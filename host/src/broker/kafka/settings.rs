@@ -22,10 +22,6 @@ const SOCKET: Duration = Duration::from_secs(8);
 const PUBLISH: Duration = Duration::from_secs(10);
 /// The largest record that the client lets through to the broker, whose topic limits decide.
 const MESSAGE_BYTES_MAX: usize = 64 << 20;
-/// How long one client may get no answer before another takes its place: longer than any one answer takes. librdkafka lets go of all
-/// brokers that it knows when one of them answers that there is none, and may find none ever again
-/// (<https://github.com/confluentinc/librdkafka/issues/5301>). A broker that stood still, or lost its controllers, answers so for a moment.
-pub(super) const SILENT: Duration = Duration::from_secs(20);
 /// What a client asks for that only wants to know whether somebody answers: every cluster that has groups has it.
 pub(super) const ASKED_FOR: &str = "__consumer_offsets";
 /// What waits in a producer at most: one batch of events with its outputs, many times over.

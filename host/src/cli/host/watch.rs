@@ -70,7 +70,11 @@ impl Watch {
                     let has_begun = self.begun.load(Ordering::Relaxed);
                     if has_begun && looked.is_none_or(|at| at.elapsed() >= TOPICS_EVERY) {
                         looked = Some(Instant::now());
-                        missing = self.missing(missing)?;
+                        missing = match self.missing(missing) {
+                            // What else may be wrong is the business of the next question.
+                            Err(error) if !is_missing(&error) => 0,
+                            times => times?,
+                        };
                     }
                 }
                 Err(error @ Error::Away { .. }) => {
@@ -92,13 +96,10 @@ impl Watch {
     fn ask(&self, missing: &mut u32) -> Result<(), Error> {
         let identity = self.broker.check(ANSWER)?;
         if !self.begun.load(Ordering::Relaxed) {
-            if let Err(error) = self.check_topics() {
-                // Not every broker knows at once of a topic that was only just made.
-                let is_missing = matches!(error, Error::NoSuchTopic { .. } | Error::Unfit { .. });
-                *missing = if is_missing { *missing + 1 } else { 0 };
-                return if is_missing && *missing < MISSING_MAX { Ok(()) } else { Err(error) };
+            *missing = self.missing(std::mem::take(missing))?;
+            if *missing > 0 {
+                return Ok(());
             }
-            *missing = 0;
             // No event is handled by what was replaced before this host began.
             if self.follower.as_ref().map_or(Ok(true), |follower| follower.follow())? {
                 tracing::info!(broker = self.endpoint, identity = identity.name, "connected");
@@ -147,14 +148,13 @@ impl Watch {
         Ok(())
     }
 
-    /// Looks whether the topics are still there; `times` is how often in a row one was missing. A broker that has only just come
-    /// up may not know of all of them yet.
+    /// Looks whether the topics are there; `times` is how often in a row one was missing. A broker that has only just come up may not
+    /// know of all of them yet, nor every broker of one that was only just made.
     fn missing(&self, times: u32) -> Result<u32, Error> {
         match self.check_topics() {
-            Err(error @ (Error::NoSuchTopic { .. } | Error::Unfit { .. })) if times + 1 >= MISSING_MAX => Err(error),
-            Err(Error::NoSuchTopic { .. } | Error::Unfit { .. }) => Ok(times + 1),
-            // What else may be wrong is the business of the next question.
-            Ok(()) | Err(_) => Ok(0),
+            Ok(()) => Ok(0),
+            Err(error) if is_missing(&error) && times + 1 < MISSING_MAX => Ok(times + 1),
+            Err(error) => Err(error),
         }
     }
 
@@ -223,4 +223,9 @@ impl Watch {
             std::thread::park_timeout(Duration::from_millis(50));
         }
     }
+}
+
+/// Whether a topic is missing, or not what it must be.
+fn is_missing(error: &Error) -> bool {
+    matches!(error, Error::NoSuchTopic { .. } | Error::Unfit { .. })
 }
